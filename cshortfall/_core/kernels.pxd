@@ -1,0 +1,74 @@
+"""The kernels' own types, for the modules of this package; other packages use tail.pxd."""
+
+from libc.stdint cimport uint64_t
+
+cdef extern from "kernels.h" nogil:
+    enum:
+        CS_SCRATCH_MARGIN
+        CS_OK
+        CS_NAN
+        CS_EMPTY
+        CS_BAD_WEIGHT
+        CS_ZERO_WEIGHT
+
+    ctypedef struct cs_target:
+        size_t rank
+        double count
+        double level
+
+    ctypedef struct cs_tail:
+        double es
+        double var
+
+    ctypedef struct cs_outcomes:
+        const void *data
+        size_t n
+        uint64_t flip
+        int is_f32
+
+    ctypedef struct cs_sum:
+        double hi
+        double lo
+        double err
+
+    ctypedef struct cs_bracket:
+        double low
+        double high
+        int keep_below
+
+    ctypedef struct cs_pass:
+        cs_sum sum
+        double magnitude
+        size_t below
+        size_t at_low
+        size_t at_high
+        size_t kept
+        int overflow
+
+    ctypedef struct cs_kernels:
+        const char *name
+        int (*tail)(const cs_outcomes *x, const cs_target *targets, size_t n_targets, double *scratch,
+                    size_t capacity, cs_tail *out) noexcept nogil
+        int (*tail_weighted)(const cs_outcomes *x, const double *weights, const cs_target *targets, size_t n_targets,
+                             double *scratch, size_t capacity, size_t *used, cs_tail *out) noexcept nogil
+        int (*bracket)(const cs_outcomes *x, size_t rank, double *scratch, size_t capacity,
+                       cs_bracket *bracket) noexcept nogil
+        int (*sample_bracket)(const double *sample, size_t size, double share, double certainty,
+                              cs_bracket *bracket) noexcept nogil
+        void (*tail_pass "pass")(const cs_outcomes *x, const cs_bracket *bracket, double *kept, size_t capacity,
+                                 cs_pass *result) noexcept nogil
+        int (*resume)(const cs_outcomes *x, const cs_target *target, const cs_bracket *bracket, const cs_pass *result,
+                      double *kept, size_t capacity, cs_tail *out) noexcept nogil
+        void (*gather_columns)(const void *x, int is_f32, Py_ssize_t stride, size_t columns, size_t n, double *out,
+                               size_t out_stride) noexcept nogil
+        size_t (*drop_missing)(const cs_outcomes *x, const double *weights, double *out,
+                               double *out_weights) noexcept nogil
+        void (*portfolio_block)(const double *columns, size_t n_assets, size_t n_scenarios, const double *weights,
+                                size_t n_portfolios, double *out) noexcept nogil
+
+cdef extern from "target.h" nogil:
+    cs_target cs_target_of(double level, size_t n)
+    size_t cs_target_next(const cs_target *targets, size_t n_targets, size_t last)
+
+cdef extern from "exact.h" nogil:
+    void cs_sum_add_sum(cs_sum *s, const cs_sum *t)

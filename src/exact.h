@@ -1,0 +1,236 @@
+/* Sums that are correctly rounded, so that no order of addition, lane width or thread count can change a bit.
+ *
+ * cs_sum is an unevaluated pair hi + lo with a bound on its distance from the exact sum. When every number within that
+ * distance rounds to the same double, the rounding is certified. The rare rest (exact midpoints between two doubles,
+ * cancellation, overflow, products that underflow) is settled by cs_exact, a fixed-point accumulator that spans every
+ * product of three doubles this library forms.
+ *
+ * References: T. J. Dekker, A floating-point technique for extending the available precision, Numer. Math. 18 (1971);
+ * D. E. Knuth, TAOCP 2, 4.2.2 (two-sum); U. Kulisch, Computer Arithmetic and Validity (exact accumulators). */
+#ifndef CS_EXACT_H
+#define CS_EXACT_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "lanes.h"
+
+#define CS_UNIT_ROUNDOFF 0x1p-53
+
+CS_INLINE double cs_two_sum(double a, double b, double *e) {
+    double s = a + b, z = s - a;
+    *e = (a - (s - z)) + (b - z);
+    return s;
+}
+
+/* a*b = p + e exactly unless e underflows or, without a fused multiply-add, |a| or |b| exceeds 2^996 (e is then NaN). */
+CS_INLINE double cs_two_product(double a, double b, double *e) {
+    double p = a * b;
+#if defined(__FMA__) || defined(__aarch64__) || defined(CS_ISA_AVX2) || defined(CS_ISA_AVX512)
+    *e = fma(a, b, -p);
+#else
+    double ca = 134217729.0 * a, cb = 134217729.0 * b;
+    double ah = ca - (ca - a), al = a - ah, bh = cb - (cb - b), bl = b - bh;
+    *e = ((ah * bh - p) + ah * bl + al * bh) + al * bl;
+#endif
+    return p;
+}
+
+CS_INLINE vd vd_two_product(vd a, vd b, vd *e) {
+#if CS_LANES == 1
+    return cs_two_product(a, b, e);
+#else
+    vd p = vd_mul(a, b);
+    *e = vd_fused_product_minus(a, b, p);
+    return p;
+#endif
+}
+
+CS_INLINE cs_sum cs_sum_zero(void) {
+    cs_sum s = {0.0, 0.0, 0.0};
+    return s;
+}
+
+CS_INLINE void cs_sum_add_low(cs_sum *s, double v) {
+    s->lo += v;
+    s->err += CS_UNIT_ROUNDOFF * fabs(s->lo);
+}
+
+CS_INLINE void cs_sum_add(cs_sum *s, double v) {
+    double e;
+    s->hi = cs_two_sum(s->hi, v, &e);
+    cs_sum_add_low(s, e);
+}
+
+CS_INLINE void cs_sum_add_sum(cs_sum *s, const cs_sum *t) {
+    cs_sum_add(s, t->hi);
+    cs_sum_add_low(s, t->lo);
+    s->err += t->err;
+}
+
+CS_INLINE void cs_sum_add_product(cs_sum *s, double a, double b) {
+    double e, p = cs_two_product(a, b, &e);
+    cs_sum_add(s, p);
+    cs_sum_add_low(s, e);
+    /* Below this size the low part of a product may have lost bits to underflow. */
+    if (CS_UNLIKELY(fabs(p) < 0x1p-960 && a != 0.0 && b != 0.0)) s->err += 0x1p-1020;
+}
+
+/* 1 and the correctly rounded value if the bound certifies it. */
+CS_INLINE int cs_sum_round(const cs_sum *s, double *value) {
+    double slack = 2.0 * s->err + 0x1p-52 * fabs(s->lo);
+    double below = s->hi + (s->lo - slack), above = s->hi + (s->lo + slack);
+    *value = below;
+    return below == above && fabs(below) <= 0x1.fffffffffffffp1023;
+}
+
+/* Fixed point: sum of word[i] * 2^(32 i - CS_EXACT_BIAS). Words are signed and may hold 2^30 unnormalised additions. */
+#define CS_EXACT_WORDS 144
+#define CS_EXACT_BIAS 2304
+
+typedef struct {
+    int64_t word[CS_EXACT_WORDS];
+    uint32_t pending;
+} cs_exact;
+
+CS_INLINE void cs_exact_zero(cs_exact *a) { memset(a, 0, sizeof *a); }
+
+/* Words into [0, 2^32); returns the sign of the value and leaves its magnitude. */
+CS_COLD int cs_exact_normalize(cs_exact *a) {
+    int64_t carry = 0;
+    int sign = 0;
+    for (int i = 0; i < CS_EXACT_WORDS; i++) {
+        int64_t w = a->word[i] + carry;
+        a->word[i] = (int64_t)((uint64_t)w & 0xffffffffu);
+        carry = (w - a->word[i]) / 4294967296;
+    }
+    a->pending = 0;
+    if (carry < 0) {
+        int64_t borrow = 0;
+        for (int i = 0; i < CS_EXACT_WORDS; i++) {
+            int64_t w = -a->word[i] + borrow;
+            a->word[i] = (int64_t)((uint64_t)w & 0xffffffffu);
+            borrow = (w - a->word[i]) / 4294967296;
+        }
+        sign = -1;
+    }
+    if (sign == 0)
+        for (int i = 0; i < CS_EXACT_WORDS && sign == 0; i++) sign = a->word[i] != 0;
+    return sign;
+}
+
+/* Carries resolved, sign kept in the words. */
+CS_COLD void cs_exact_settle(cs_exact *a) {
+    if (cs_exact_normalize(a) < 0)
+        for (int i = 0; i < CS_EXACT_WORDS; i++) a->word[i] = -a->word[i];
+}
+
+/* += sign * m * 2^e for m < 2^64. */
+CS_INLINE void cs_exact_add_scaled(cs_exact *a, uint64_t m, int e, int sign) {
+    unsigned position = (unsigned)(e + CS_EXACT_BIAS), shift = position & 31;
+    int64_t *w = a->word + (position >> 5);
+    uint64_t low = (m & 0xffffffffu) << shift, high = (m >> 32) << shift;
+    int64_t w0 = (int64_t)(low & 0xffffffffu), w1 = (int64_t)((low >> 32) + (high & 0xffffffffu)), w2 = (int64_t)(high >> 32);
+    w[0] += sign < 0 ? -w0 : w0;
+    w[1] += sign < 0 ? -w1 : w1;
+    w[2] += sign < 0 ? -w2 : w2;
+    if (CS_UNLIKELY(++a->pending == 1u << 28)) cs_exact_settle(a);
+}
+
+/* |x| = m * 2^e; returns the sign bit as -1 or 1. x must be finite. */
+CS_INLINE int cs_decode(double x, uint64_t *m, int *e) {
+    uint64_t bits;
+    int exponent;
+    memcpy(&bits, &x, 8);
+    exponent = (int)(bits >> 52) & 0x7ff;
+    *m = (bits & 0xfffffffffffffu) | (exponent ? (uint64_t)1 << 52 : 0);
+    *e = (exponent ? exponent : 1) - 1075;
+    return bits >> 63 ? -1 : 1;
+}
+
+CS_INLINE void cs_exact_add(cs_exact *a, double x) {
+    uint64_t m;
+    int e, sign = cs_decode(x, &m, &e);
+    cs_exact_add_scaled(a, m, e, sign);
+}
+
+CS_INLINE void cs_exact_add_product(cs_exact *a, double x, double y) {
+    uint64_t mx, my;
+    int ex, ey, sign = cs_decode(x, &mx, &ex) * cs_decode(y, &my, &ey), e = ex + ey;
+    uint64_t xl = mx & 0xffffffffu, xh = mx >> 32, yl = my & 0xffffffffu, yh = my >> 32;
+    cs_exact_add_scaled(a, xl * yl, e, sign);
+    cs_exact_add_scaled(a, xl * yh, e + 32, sign);
+    cs_exact_add_scaled(a, xh * yl, e + 32, sign);
+    cs_exact_add_scaled(a, xh * yh, e + 64, sign);
+}
+
+/* a += b * x for an accumulator b; b is settled on the way. The product must stay within the fixed-point range. */
+CS_COLD void cs_exact_add_multiple(cs_exact *a, cs_exact *b, double x) {
+    uint64_t m;
+    int e, sign = cs_decode(x, &m, &e);
+    cs_exact_settle(b);
+    for (int i = 0; i < CS_EXACT_WORDS; i++) {
+        if (b->word[i] != 0) {
+            int s = b->word[i] < 0 ? -sign : sign;
+            uint64_t digit = (uint64_t)(b->word[i] < 0 ? -b->word[i] : b->word[i]);
+            int place = 32 * i - CS_EXACT_BIAS + e;
+            cs_exact_add_scaled(a, digit * (m & 0xffffffffu), place, s);
+            cs_exact_add_scaled(a, digit * (m >> 32), place + 32, s);
+        }
+    }
+}
+
+CS_COLD void cs_exact_subtract(cs_exact *a, cs_exact *b) {
+    cs_exact_settle(a);
+    cs_exact_settle(b);
+    for (int i = 0; i < CS_EXACT_WORDS; i++) a->word[i] -= b->word[i];
+}
+
+/* The value rounded to 53 bits, ties to even, as m * 2^e with no limit on e. Leaves the magnitude in a. */
+CS_COLD double cs_exact_round(cs_exact *a, int *e) {
+    int sign = cs_exact_normalize(a), top = CS_EXACT_WORDS - 1, zeros = 0;
+    uint64_t window, below, mantissa, rest;
+    *e = 0;
+    while (top >= 0 && a->word[top] == 0) top--;
+    if (top < 0) return 0.0;
+    while (!((uint64_t)a->word[top] << zeros & 0x80000000u)) zeros++;
+    window = (uint64_t)a->word[top] << 32 | (top >= 1 ? (uint64_t)a->word[top - 1] : 0);
+    below = top >= 2 ? (uint64_t)a->word[top - 2] << 32 : 0;
+    if (zeros) {
+        window = window << zeros | below >> (64 - zeros);
+        below <<= zeros;
+    }
+    for (int i = top - 3; i >= 0 && below == 0; i--) below |= (uint64_t)a->word[i];
+    mantissa = window >> 11;
+    rest = window & 0x7ff;
+    if (rest > 0x400 || (rest == 0x400 && (below != 0 || (mantissa & 1)))) mantissa++;
+    *e = 32 * (top - 1) - zeros - CS_EXACT_BIAS + 11;
+    return sign < 0 ? -(double)mantissa : (double)mantissa;
+}
+
+/* m/d 2^e rounded once, subnormal results too; d > 0, |m| and d of at most 53 bits. */
+CS_COLD double cs_scaled_quotient(double m, double d, int e) {
+    double q = m / d, unit, k, rest;
+    int magnitude;
+    frexp(q, &magnitude);
+    if (m == 0.0 || magnitude + e > -1021) return ldexp(q, e);
+    /* Round m / (d 2^(-1074-e)) to a whole number of smallest subnormals. */
+    unit = ldexp(d, -1074 - e);
+    if (isinf(unit)) return m < 0.0 ? -0.0 : 0.0;
+    k = rint(m / unit);
+    rest = fma(-k, unit, m);
+    if (2.0 * rest > unit || (2.0 * rest == unit && fmod(k, 2.0) != 0.0)) k += 1.0;
+    if (2.0 * rest < -unit || (2.0 * rest == -unit && fmod(k, 2.0) != 0.0)) k -= 1.0;
+    return ldexp(k, -1074);
+}
+
+/* The exact numerator rounded once, then one division: the finite quotient even where the numerator overflows. */
+CS_COLD double cs_exact_quotient(cs_exact *a, double divisor) {
+    int e;
+    double m = cs_exact_round(a, &e);
+    return cs_scaled_quotient(m, divisor, e);
+}
+
+#endif

@@ -1,0 +1,611 @@
+/* Expected Shortfall and Value at Risk of one set of outcomes: selection of one order statistic and the exact sum of
+ * what lies below it.
+ *
+ * With c = n (1 - level), j = ceil(c) and v the j-th smallest outcome,
+ *     VaR = -v,    ES = -(sum_{x < v} x + (c - #{x < v}) v) / c,
+ * which is the Acerbi-Tasche estimator (2002, eq. 12 and 13) and the minimum of the Rockafellar-Uryasev function. So one
+ * order statistic is all that is selected, and because the numerator is correctly rounded, neither the way it was found
+ * nor the order of additions can change a bit of the result.
+ *
+ * Method. A small stratified sample gives a bracket around the wanted rank. One vectorised pass over the outcomes then
+ * either keeps all below the bracket's upper end (small tails) or sums below its lower end and keeps what lies between
+ * (large tails). What is kept is treated the same way until it fits the first-level cache, where counting passes over
+ * it finish. Counts are exact, so a bracket that missed is known and drawn anew; after a few misses plain bisection over
+ * the doubles, at most 64 passes, settles it. Expected cost: one pass. NaN: kept by every pass, hence seen at the end. */
+
+#include "exact.h"
+#include "kernels.h"
+#include "lanes.h"
+#include "target.h"
+
+#define CS_BLOCK 4096        /* outcomes between two checks of the space left */
+#define CS_FINISH 192        /* outcomes that counting passes finish */
+#define CS_SUM_STEPS 256     /* vectors a lane adds before it is folded into the total: bounds the error term */
+#define CS_ATTEMPTS 4        /* brackets drawn before bisection */
+#define CS_SAMPLE_MOST 16384 /* doubles of scratch that a sample may take */
+
+CS_INLINE vd outcomes_load(const void *data, int is_f32, size_t i, vd flip) {
+    return vd_xor(is_f32 ? vd_load_f32((const float *)data + i) : vd_load((const double *)data + i), flip);
+}
+
+CS_INLINE double outcome_at(const cs_outcomes *x, size_t i) {
+    double v = x->is_f32 ? (double)((const float *)x->data)[i] : ((const double *)x->data)[i];
+    return x->flip ? -v : v;
+}
+
+CS_INLINE vd flip_lanes(uint64_t flip) {
+    double d;
+    memcpy(&d, &flip, 8);
+    return vd_set(d);
+}
+
+CS_INLINE cs_outcomes outcomes_of(const double *data, size_t n) {
+    cs_outcomes x = {data, n, 0, 0};
+    return x;
+}
+
+/* ---- counting in a buffer ------------------------------------------------------------------------------------- */
+
+/* Fills the buffer up to whole vectors; returns how many values that took. */
+CS_INLINE size_t buffer_pad(double *b, size_t m, double fill) {
+    size_t whole = (m + CS_LANES - 1) / CS_LANES * CS_LANES;
+    for (size_t i = m; i < whole; i++) b[i] = fill;
+    return whole - m;
+}
+
+CS_INLINE size_t buffer_count_lt(const double *b, size_t whole, double t) {
+    vd limit = vd_set(t);
+    size_t count = 0;
+    for (size_t i = 0; i < whole; i += CS_LANES) count += vm_count(vd_lt(vd_load(b + i), limit));
+    return count;
+}
+
+CS_INLINE size_t buffer_count_le(const double *b, size_t whole, double t) {
+    vd limit = vd_set(t);
+    size_t count = 0;
+    for (size_t i = 0; i < whole; i += CS_LANES) count += vm_count(vd_le(vd_load(b + i), limit));
+    return count;
+}
+
+CS_INLINE double buffer_least_above(const double *b, size_t whole, double a) {
+    vd limit = vd_set(a), inf = vd_set(INFINITY), least = inf;
+    for (size_t i = 0; i < whole; i += CS_LANES) {
+        vd v = vd_load(b + i);
+        least = vd_min(least, vd_where(vd_le(v, limit), inf, v));
+    }
+    return vd_reduce_min(least);
+}
+
+CS_INLINE double buffer_most_up_to(const double *b, size_t whole, double t) {
+    vd limit = vd_set(t), inf = vd_set(-INFINITY), most = inf;
+    for (size_t i = 0; i < whole; i += CS_LANES) {
+        vd v = vd_load(b + i);
+        most = vd_max(most, vd_where(vd_le(v, limit), v, inf));
+    }
+    return vd_reduce_max(most);
+}
+
+/* Least and largest value; 0 if any is NaN. */
+CS_INLINE int buffer_range(const double *b, size_t whole, double *least, double *most) {
+    vd low = vd_load(b), high = low;
+    vm missing = vm_none();
+    for (size_t i = 0; i < whole; i += CS_LANES) {
+        vd v = vd_load(b + i);
+        low = vd_min(low, v);
+        high = vd_max(high, v);
+        missing = vm_or(missing, vd_unordered(v, v));
+    }
+    *least = vd_reduce_min(low);
+    *most = vd_reduce_max(high);
+    return !vm_any(missing);
+}
+
+/* Doubles in their order as integers, for bisection whose number of steps does not depend on the values. */
+CS_INLINE int64_t double_key(double x) {
+    int64_t k;
+    memcpy(&k, &x, 8);
+    return k < 0 ? INT64_MIN - k : k;
+}
+
+CS_INLINE double key_double(int64_t k) {
+    double x;
+    k = k < 0 ? INT64_MIN - k : k;
+    memcpy(&x, &k, 8);
+    return x;
+}
+
+CS_INLINE double key_middle(double a, double b) {
+    int64_t i = double_key(a), j = double_key(b);
+    return key_double((i & j) + ((i ^ j) >> 1));
+}
+
+/* A guess for the value of rank r between a (ca values at or below) and b (cb): interpolation, the middle, the middle in
+ * the order of the doubles, in turn. */
+CS_INLINE double guess(unsigned step, double a, double b, size_t ca, size_t cb, double r) {
+    double share;
+    if (step % 4 == 3) return key_middle(a, b);
+    if (a < -0x1.fffffffffffffp1023) a = -0x1.fffffffffffffp1023;
+    if (b > 0x1.fffffffffffffp1023) b = 0x1.fffffffffffffp1023;
+    share = step % 2 == 0 ? (r - (double)ca) / (double)(cb - ca) : 0.5;
+    return a * (1.0 - share) + b * share;
+}
+
+/* A threshold t with at least first and, ties permitting, at most last values of the buffer at or below it. No value NaN;
+ * `pads` of the values are copies of b[0] that do not count. */
+static double buffer_threshold(const double *b, size_t whole, size_t pads, double least, double most, size_t first,
+                               size_t last) {
+    double a = least, t, middle = 0.5 * (double)(first + last) - 0.5;
+    size_t cb = whole - pads, ca, count;
+#define COUNT_LE(limit) (buffer_count_le(b, whole, limit) - (b[0] <= (limit) ? pads : 0))
+    if (cb <= last) return most;
+    ca = COUNT_LE(a);
+    if (ca >= first) return a;
+    for (unsigned step = 0;; step++) {
+        if (ca + 1 == first || step % 4 == 2) {
+            t = buffer_least_above(b, whole, a);
+            if (ca + 1 == first) return t;
+            count = COUNT_LE(t);
+            if (count >= first) return t;
+            a = t;
+            ca = count;
+            continue;
+        }
+        t = guess(step, a, most, ca, cb, middle);
+        if (!(t > a && t < most)) t = key_middle(a, most);
+        count = COUNT_LE(t);
+        if (count < first) {
+            a = t;
+            ca = count;
+        } else {
+            most = t;
+            cb = count;
+            if (count <= last) return t;
+        }
+    }
+#undef COUNT_LE
+}
+
+/* ---- sums ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    vd s0, c0, s1, c1, magnitude;
+} lane_sums;
+
+CS_INLINE void lane_sums_zero(lane_sums *l) { l->s0 = l->c0 = l->s1 = l->c1 = l->magnitude = vd_set(0.0); }
+
+#define LANE_ADD(s, c, v)                                                         \
+    do {                                                                          \
+        vd sum_ = vd_add(s, v), z_ = vd_sub(sum_, s);                             \
+        c = vd_add(c, vd_add(vd_sub(s, vd_sub(sum_, z_)), vd_sub(v, z_)));        \
+        s = sum_;                                                                 \
+    } while (0)
+
+/* Folds the lanes into the total. Each lane added at most `steps` values of at most M in magnitude: its two-sum errors
+ * are at most i u M after i steps, so their rounded accumulation is off by less than steps^3 u^2 M. */
+static void lane_sums_fold(lane_sums *l, size_t steps, cs_sum *total, double *magnitude) {
+    double s[2 * CS_LANES], c[2 * CS_LANES], most = vd_reduce_max(l->magnitude), m = (double)steps;
+    vd_store(s, l->s0);
+    vd_store(s + CS_LANES, l->s1);
+    vd_store(c, l->c0);
+    vd_store(c + CS_LANES, l->c1);
+    for (size_t i = 0; i < 2 * CS_LANES; i++) {
+        cs_sum_add(total, s[i]);
+        cs_sum_add_low(total, c[i]);
+    }
+    total->err += 2 * CS_LANES * m * m * m * CS_UNIT_ROUNDOFF * CS_UNIT_ROUNDOFF * most;
+    if (most > *magnitude) *magnitude = most;
+    lane_sums_zero(l);
+}
+
+/* Counts and sums the values below t of a buffer padded with infinities. */
+static size_t buffer_sum_below(const double *b, size_t whole, double t, cs_sum *total, double *magnitude) {
+    lane_sums l;
+    vd limit = vd_set(t);
+    size_t below = 0, stop;
+    lane_sums_zero(&l);
+    for (size_t i = 0; i < whole; i = stop) {
+        size_t start = i;
+        stop = whole - i > 2 * CS_LANES * CS_SUM_STEPS ? i + 2 * CS_LANES * CS_SUM_STEPS : whole;
+        for (; i + 2 * CS_LANES <= stop; i += 2 * CS_LANES) {
+            vd v = vd_load(b + i), w = vd_load(b + i + CS_LANES);
+            vm k = vd_lt(v, limit), h = vd_lt(w, limit);
+            below += vm_count(k) + vm_count(h);
+            v = vd_keep(k, v);
+            w = vd_keep(h, w);
+            l.magnitude = vd_max(l.magnitude, vd_max(vd_abs(v), vd_abs(w)));
+            LANE_ADD(l.s0, l.c0, v);
+            LANE_ADD(l.s1, l.c1, w);
+        }
+        if (i < stop) {
+            vd v = vd_load(b + i);
+            vm k = vd_lt(v, limit);
+            below += vm_count(k);
+            v = vd_keep(k, v);
+            l.magnitude = vd_max(l.magnitude, vd_abs(v));
+            LANE_ADD(l.s0, l.c0, v);
+        }
+        lane_sums_fold(&l, (stop - start) / (2 * CS_LANES) + 1, total, magnitude);
+    }
+    return below;
+}
+
+/* ---- one pass over outcomes ------------------------------------------------------------------------------------- */
+
+CS_INLINE void pass_keep_below(const cs_outcomes *x, int is_f32, double high, double *kept, size_t capacity, cs_pass *r) {
+    vd flip = flip_lanes(x->flip), limit = vd_set(high);
+    size_t i = 0, m = 0, n = x->n;
+    while (i < n) {
+        size_t stop = n - i > CS_BLOCK ? i + CS_BLOCK : n;
+        if (CS_UNLIKELY(m + (stop - i) > capacity)) {
+            r->overflow = 1;
+            return;
+        }
+        for (; i + 4 * CS_LANES <= stop; i += 4 * CS_LANES)
+            for (size_t k = 0; k < 4; k++) {
+                vd v = outcomes_load(x->data, is_f32, i + k * CS_LANES, flip);
+                m += vd_append(kept + m, vd_nge(v, limit), v);
+            }
+        for (; i + CS_LANES <= stop; i += CS_LANES) {
+            vd v = outcomes_load(x->data, is_f32, i, flip);
+            m += vd_append(kept + m, vd_nge(v, limit), v);
+        }
+        for (; i < stop; i++) {
+            double v = outcome_at(x, i);
+            kept[m] = v;
+            m += !(v >= high);
+        }
+    }
+    r->kept = m;
+}
+
+CS_INLINE void pass_three_way(const cs_outcomes *x, int is_f32, double low, double high, double *kept, size_t capacity,
+                              cs_pass *r) {
+    vd flip = flip_lanes(x->flip), lo = vd_set(low), hi = vd_set(high);
+    size_t i = 0, m = 0, n = x->n, below = 0, at_low = 0, at_high = 0;
+    lane_sums l;
+    lane_sums_zero(&l);
+    while (i < n) {
+        size_t stop = n - i > CS_BLOCK ? i + CS_BLOCK : n, start = i;
+        if (CS_UNLIKELY(m + (stop - i) > capacity)) {
+            r->overflow = 1;
+            return;
+        }
+#define THREE_WAY(s, c)                                                            \
+    do {                                                                           \
+        vd v_ = outcomes_load(x->data, is_f32, i, flip);                           \
+        vm k_ = vd_lt(v_, lo);                                                     \
+        vd tail_ = vd_keep(k_, v_);                                                \
+        below += vm_count(k_);                                                     \
+        at_low += vm_count(vd_eq(v_, lo));                                         \
+        at_high += vm_count(vd_eq(v_, hi));                                        \
+        m += vd_append(kept + m, vm_andnot(vd_le(v_, lo), vd_nge(v_, hi)), v_);    \
+        l.magnitude = vd_max(l.magnitude, vd_abs(tail_));                          \
+        LANE_ADD(s, c, tail_);                                                     \
+        i += CS_LANES;                                                             \
+    } while (0)
+        while (i + 2 * CS_LANES <= stop) {
+            THREE_WAY(l.s0, l.c0);
+            THREE_WAY(l.s1, l.c1);
+        }
+        if (i + CS_LANES <= stop) THREE_WAY(l.s0, l.c0);
+#undef THREE_WAY
+        lane_sums_fold(&l, (stop - start) / (2 * CS_LANES) + 1, &r->sum, &r->magnitude);
+        for (; i < stop; i++) {
+            double v = outcome_at(x, i);
+            if (v < low) {
+                below++;
+                cs_sum_add(&r->sum, v);
+                if (fabs(v) > r->magnitude) r->magnitude = fabs(v);
+            }
+            at_low += v == low;
+            at_high += v == high;
+            kept[m] = v;
+            m += !(v >= high) && !(v <= low);
+        }
+    }
+    r->below = below;
+    r->at_low = at_low;
+    r->at_high = low == high ? 0 : at_high;
+    r->kept = m;
+}
+
+static void outcomes_pass(const cs_outcomes *x, const cs_bracket *bracket, double *kept, size_t capacity, cs_pass *r) {
+    memset(r, 0, sizeof *r);
+    if (bracket->keep_below) {
+        if (x->is_f32)
+            pass_keep_below(x, 1, bracket->high, kept, capacity, r);
+        else
+            pass_keep_below(x, 0, bracket->high, kept, capacity, r);
+    } else {
+        if (x->is_f32)
+            pass_three_way(x, 1, bracket->low, bracket->high, kept, capacity, r);
+        else
+            pass_three_way(x, 0, bracket->low, bracket->high, kept, capacity, r);
+    }
+}
+
+/* ---- the bracket ------------------------------------------------------------------------------------------------ */
+
+CS_INLINE uint64_t scramble(uint64_t z) {
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* Runs of eight neighbours, one at a random place in each of `runs` equal strata: a run costs one cache line, strata
+ * make sorted and trending data harmless. */
+static void outcomes_sample(const cs_outcomes *x, size_t runs, uint64_t seed, double *out) {
+    size_t stratum = x->n / runs;
+    vd flip = flip_lanes(x->flip);
+    for (size_t r = 0; r < runs; r++) {
+        uint64_t bits = scramble((seed << 32) + r + 1) >> 32;
+        size_t i = r * stratum + (size_t)(bits * (stratum - 7) >> 32);
+        for (size_t k = 0; k < 8; k += CS_LANES)
+            vd_store(out + 8 * r + k, outcomes_load(x->data, x->is_f32, i + k, flip));
+    }
+}
+
+/* Brackets the outcome that has `share` of all below it, `certainty` standard deviations wide; 0 if the sample, a whole
+ * number of vectors, holds NaN. */
+static int sample_bracket(const double *sample, size_t size, double share, double certainty, cs_bracket *bracket) {
+    double least, most, expected = share * (double)size;
+    double spread = certainty * sqrt(expected * (1.0 - share)) + 1.0, upper = expected + spread, lower = expected - spread;
+    if (!buffer_range(sample, size, &least, &most)) return 0;
+    bracket->low = -INFINITY;
+    bracket->high = INFINITY;
+    bracket->keep_below = 0;
+    if (upper < (double)size) {
+        size_t first = (size_t)upper + 1, below;
+        bracket->high = buffer_threshold(sample, size, 0, least, most, first, first + first / 8);
+        below = buffer_count_lt(sample, size, bracket->high);
+        bracket->keep_below = upper < 0.3 * (double)size && (double)below > expected + 0.5 * spread;
+    }
+    if (!bracket->keep_below && lower >= 2.0) {
+        size_t last = (size_t)lower;
+        bracket->low = buffer_threshold(sample, size, 0, least, most, last - last / 8, last);
+        if (bracket->low > bracket->high) bracket->low = bracket->high;
+    }
+    return 1;
+}
+
+static int outcomes_bracket(const cs_outcomes *x, size_t rank, unsigned attempt, double *scratch, size_t capacity,
+                            cs_bracket *bracket) {
+    size_t runs = 8, most_runs = capacity < CS_SAMPLE_MOST ? capacity / 8 : CS_SAMPLE_MOST / 8;
+    while (2 * runs <= most_runs && 64 * runs * runs < x->n / 8) runs *= 2;
+    for (unsigned k = 0; k < attempt && 2 * runs <= most_runs && 64 * runs < x->n; k++) runs *= 2;
+    outcomes_sample(x, runs, attempt, scratch);
+    return sample_bracket(scratch, 8 * runs, (double)rank / (double)x->n, (attempt + 1) * (x->n > 65536 ? 3.5 : 2.0),
+                          bracket);
+}
+
+/* ---- selection -------------------------------------------------------------------------------------------------- */
+
+/* The outcome v of a rank, the count and sum of those below it. `source` then holds every outcome below v, within the
+ * scratch if anything was kept. */
+typedef struct {
+    double value, magnitude;
+    size_t below;
+    cs_sum sum;
+    cs_outcomes source;
+    double *free; /* scratch behind source */
+    size_t capacity;
+} selection;
+
+static void selection_add_equal(selection *s, double v, size_t count) {
+    if (count == 0) return;
+    s->below += count;
+    cs_sum_add_product(&s->sum, (double)count, v);
+    if (fabs(v) > s->magnitude) s->magnitude = fabs(v);
+}
+
+/* Rank within a buffer that holds everything not yet counted in s up to that rank; the buffer is padded in place. */
+static int selection_finish(selection *s, double *b, size_t m, size_t rank) {
+    double least, most;
+    size_t pads = buffer_pad(b, m, b[0]), whole = m + pads;
+    if (!buffer_range(b, whole, &least, &most)) return CS_NAN;
+    s->value = rank == 1 ? least : buffer_threshold(b, whole, pads, least, most, rank, rank);
+    s->value = buffer_most_up_to(b, whole, s->value);
+    buffer_pad(b, m, INFINITY);
+    s->below += buffer_sum_below(b, whole, s->value, &s->sum, &s->magnitude);
+    return CS_OK;
+}
+
+/* Bisection over the doubles: at most 64 passes whatever the outcomes. */
+static int selection_bisect(selection *s, const cs_outcomes *x, size_t rank, double *scratch, size_t capacity) {
+    double a = -INFINITY, b = INFINITY;
+    cs_bracket at;
+    cs_pass pass;
+    at.keep_below = 0;
+    while (a < b) {
+        double t = key_middle(a, b);
+        at.low = at.high = t;
+        outcomes_pass(x, &at, scratch, capacity, &pass);
+        if (pass.overflow || pass.kept) return CS_NAN;
+        if (pass.below + pass.at_low >= rank)
+            b = t;
+        else
+            a = key_double(double_key(t) + 1);
+    }
+    at.low = at.high = s->value = b;
+    outcomes_pass(x, &at, scratch, capacity, &pass);
+    if (pass.overflow || pass.kept) return CS_NAN;
+    s->below += pass.below;
+    cs_sum_add_sum(&s->sum, &pass.sum);
+    if (pass.magnitude > s->magnitude) s->magnitude = pass.magnitude;
+    return CS_OK;
+}
+
+/* What a pass says: 1 and x becomes what is left to search, or s is complete and x is empty; 0: the bracket missed.
+ * -1: NaN among the kept. */
+static int selection_narrow(selection *s, cs_outcomes *x, size_t rank, const cs_bracket *bracket, const cs_pass *pass,
+                            double *kept) {
+    size_t r = rank - s->below;
+    if (bracket->keep_below) {
+        if (pass->kept < r) return 0;
+        *x = outcomes_of(kept, pass->kept);
+        return 1;
+    }
+    if (r <= pass->below || r > pass->below + pass->at_low + pass->kept + pass->at_high) return 0;
+    if (pass->kept && r > pass->below + pass->at_low + pass->kept) {
+        double least, most;
+        size_t whole = pass->kept + buffer_pad(kept, pass->kept, kept[0]);
+        if (!buffer_range(kept, whole, &least, &most)) return -1;
+        buffer_pad(kept, pass->kept, INFINITY);
+        s->below += buffer_sum_below(kept, whole, INFINITY, &s->sum, &s->magnitude);
+    } else if (pass->kept && r <= pass->below + pass->at_low) {
+        double least, most;
+        size_t whole = pass->kept + buffer_pad(kept, pass->kept, kept[0]);
+        if (!buffer_range(kept, whole, &least, &most)) return -1;
+    }
+    s->below += pass->below;
+    cs_sum_add_sum(&s->sum, &pass->sum);
+    if (pass->magnitude > s->magnitude) s->magnitude = pass->magnitude;
+    if (r <= pass->below + pass->at_low) {
+        s->value = bracket->low;
+        *x = outcomes_of(kept, 0);
+        return 1;
+    }
+    selection_add_equal(s, bracket->low, pass->at_low);
+    if (r > pass->below + pass->at_low + pass->kept) {
+        s->value = bracket->high;
+        *x = outcomes_of(kept, 0);
+        return 1;
+    }
+    *x = outcomes_of(kept, pass->kept);
+    return 1;
+}
+
+static void outcomes_copy(const cs_outcomes *x, double *out) {
+    vd flip = flip_lanes(x->flip);
+    size_t i = 0;
+    for (; i + CS_LANES <= x->n; i += CS_LANES) vd_store(out + i, outcomes_load(x->data, x->is_f32, i, flip));
+    for (; i < x->n; i++) out[i] = outcome_at(x, i);
+}
+
+/* Finishes a selection whose remaining outcomes are x. While nothing has been counted, what a pass keeps becomes the
+ * source, for the exact sum and for levels further out. `writable`: x lies in scratch with slack behind it. */
+static int selection_run(selection *s, cs_outcomes x, size_t rank, int writable) {
+    double *free = s->free;
+    size_t capacity = s->capacity;
+    unsigned attempt = 0;
+    int all_below = s->below == 0;
+    while (x.n) {
+        cs_bracket bracket;
+        cs_pass pass;
+        int narrowed;
+        if (x.n <= CS_FINISH) {
+            if (!writable) {
+                outcomes_copy(&x, free);
+                x = outcomes_of(free, x.n);
+            }
+            return selection_finish(s, (double *)x.data, x.n, rank - s->below);
+        }
+        if (attempt == CS_ATTEMPTS) return selection_bisect(s, &x, rank - s->below, free, capacity);
+        if (!outcomes_bracket(&x, rank - s->below, attempt, free, capacity, &bracket)) return CS_NAN;
+        outcomes_pass(&x, &bracket, free, capacity, &pass);
+        narrowed = pass.overflow ? 0 : selection_narrow(s, &x, rank, &bracket, &pass, free);
+        if (narrowed < 0) return CS_NAN;
+        if (!narrowed) {
+            attempt++;
+            continue;
+        }
+        attempt = 0;
+        writable = 1;
+        free += pass.kept + CS_SLACK;
+        capacity -= pass.kept + CS_SLACK;
+        all_below = all_below && bracket.keep_below;
+        if (all_below) {
+            s->source = x;
+            s->free = free;
+            s->capacity = capacity;
+        }
+    }
+    return CS_OK;
+}
+
+CS_INLINE void selection_begin(selection *s) {
+    s->below = 0;
+    s->sum = cs_sum_zero();
+    s->magnitude = 0.0;
+}
+
+CS_COLD double tail_exact(const selection *s, const cs_target *t) {
+    cs_exact total;
+    size_t below = 0;
+    cs_exact_zero(&total);
+    for (size_t i = 0; i < s->source.n; i++) {
+        double v = outcome_at(&s->source, i);
+        if (v < s->value) {
+            cs_exact_add(&total, v);
+            below++;
+        }
+    }
+    cs_exact_add_product(&total, t->c0 - (double)below, s->value);
+    cs_exact_add_product(&total, t->c1, s->value);
+    cs_exact_add_product(&total, t->c2, s->value);
+    return cs_exact_quotient(&total, t->count);
+}
+
+/* Zeros are returned as +0.0: which of two equal zeros was selected must not show. */
+static cs_tail tail_value(const selection *s, const cs_target *t) {
+    cs_tail r;
+    cs_sum numerator = s->sum;
+    double rounded;
+    r.es = r.var = 0.0 - s->value;
+    if (t->count <= 1.0) return r;
+    if (s->magnitude > 0x1.fffffffffffffp1023) {
+        r.es = s->value > 0x1.fffffffffffffp1023 ? (double)NAN : INFINITY;
+        return r;
+    }
+    if (isinf(s->value)) return r;
+    cs_sum_add_product(&numerator, t->c0 - (double)s->below, s->value);
+    if (t->c1 != 0.0) {
+        cs_sum_add_product(&numerator, t->c1, s->value);
+        cs_sum_add_product(&numerator, t->c2, s->value);
+    }
+    r.es = 0.0 - (cs_sum_round(&numerator, &rounded) ? rounded / t->count : tail_exact(s, t));
+    return r;
+}
+
+static int kernel_tail(const cs_outcomes *x, const cs_target *targets, size_t n_targets, double *scratch,
+                       size_t capacity, cs_tail *out) {
+    selection s;
+    s.source = *x;
+    s.free = scratch;
+    s.capacity = capacity;
+    for (size_t i = cs_target_next(targets, n_targets, n_targets); i < n_targets;
+         i = cs_target_next(targets, n_targets, i)) {
+        int status;
+        selection_begin(&s);
+        status = selection_run(&s, s.source, targets[i].rank, s.free != scratch);
+        if (status) return status;
+        out[i] = tail_value(&s, &targets[i]);
+    }
+    return CS_OK;
+}
+
+/* ---- a first pass whose parts run in parallel -------------------------------------------------------------------- */
+
+static int kernel_bracket(const cs_outcomes *x, size_t rank, double *scratch, size_t capacity, cs_bracket *bracket) {
+    return outcomes_bracket(x, rank, 0, scratch, capacity, bracket) ? CS_OK : CS_NAN;
+}
+
+/* One level from a merged pass; a bracket that missed starts anew. */
+static int kernel_resume(const cs_outcomes *x, const cs_target *target, const cs_bracket *bracket, const cs_pass *pass,
+                         double *kept, size_t capacity, cs_tail *out) {
+    selection s;
+    cs_outcomes rest = *x;
+    int narrowed, status;
+    s.source = *x;
+    selection_begin(&s);
+    narrowed = pass->overflow ? 0 : selection_narrow(&s, &rest, target->rank, bracket, pass, kept);
+    if (narrowed < 0) return CS_NAN;
+    if (!narrowed) return kernel_tail(x, target, 1, kept, capacity, out);
+    s.free = kept + pass->kept + CS_SLACK;
+    s.capacity = capacity - pass->kept - CS_SLACK;
+    if (bracket->keep_below) s.source = rest;
+    status = selection_run(&s, rest, target->rank, 1);
+    if (status) return status;
+    *out = tail_value(&s, target);
+    return CS_OK;
+}
