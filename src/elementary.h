@@ -6,15 +6,13 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline uint64_t cs_bits_of(double x)
-{
+static inline uint64_t cs_bits_of(double x) {
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
 
-static inline double cs_double_of(uint64_t bits)
-{
+static inline double cs_double_of(uint64_t bits) {
     double x;
     memcpy(&x, &bits, sizeof x);
     return x;
@@ -23,8 +21,7 @@ static inline double cs_double_of(uint64_t bits)
 /* log(x) for positive normal finite x, error below 1 ulp; any other argument gives an unspecified number.
  * x = 2^k m with m in [sqrt(1/2), sqrt(2)); log m = f - f^2/2 + s (f^2/2 + R), f = m - 1, s = f/(2 + f), where
  * R = 2 s^2/3 + 2 s^4/5 + ... is the rest of the series of 2 atanh(s), |s| < 0.172. */
-static inline double cs_log(double x)
-{
+static inline double cs_log(double x) {
     const uint64_t root_half = 0x3FE6A09E667F3BCDu;
     const uint64_t bits = cs_bits_of(x);
     /* 1024 is added to the exponent to keep the shifted number positive, so that a logical shift serves. */
@@ -35,23 +32,23 @@ static inline double cs_log(double x)
     const double z = s * s;
     const double w = z * z;
     const double even = w * (2.0 / 5 + w * (2.0 / 9 + w * (2.0 / 13 + w * (2.0 / 17 + w * (2.0 / 21)))));
-    const double odd = z * (2.0 / 3 + w * (2.0 / 7 + w * (2.0 / 11 + w * (2.0 / 15 + w * (2.0 / 19 + w * (2.0 / 23))))));
+    const double last = 2.0 / 19 + w * (2.0 / 23);
+    const double odd = z * (2.0 / 3 + w * (2.0 / 7 + w * (2.0 / 11 + w * (2.0 / 15 + w * last))));
     const double half_square = 0.5 * f * f;
     const double high = 6.93147180369123816490e-01, low = 1.90821492927058770002e-10; /* log 2 */
     return k * high - ((half_square - (s * (half_square + (odd + even)) + k * low)) - f);
 }
 
-/* log(1 + y) for y >= 0 with 1 + y finite, relative error below 2 ulp: the rounding of 1 + y is put back to first order. */
-static inline double cs_log1p(double y)
-{
+/* log(1 + y) for y >= 0 with 1 + y finite, relative error below 2 ulp: the rounding of 1 + y is put back to first
+ * order. */
+static inline double cs_log1p(double y) {
     const double u = 1.0 + y;
     const double lost = y < 1.0 ? y - (u - 1.0) : 1.0 - (u - y);
     return cs_log(u) + lost / u;
 }
 
 /* exp(x), error below 1 ulp for -708 <= x; 0 for smaller x, infinity on overflow, NaN for NaN. */
-static inline double cs_exp(double x)
-{
+static inline double cs_exp(double x) {
     const double high = 6.93147180369123816490e-01, low = 1.90821492927058770002e-10; /* log 2 */
     const double shifter = 6755399441055744.0; /* 1.5 * 2^52: adding it rounds to an integer held in the low bits */
     const double bounded = x > 710.0 ? 710.0 : (x < -709.0 ? -709.0 : x);
@@ -73,7 +70,7 @@ static inline double cs_exp(double x)
     p = p * r + 0.5;
     p = 1.0 + (r + r * r * p);
     /* 2^(k-1) and a factor 2: 2^1024 is not a double, though p 2^1024 may be one. */
-    scale = cs_double_of((uint64_t)((int64_t)k + 1022) << 52);
+    scale = cs_double_of((cs_bits_of(shifted) + 1022) << 52);
     result = 2.0 * p * scale;
     result = x < -708.0 ? 0.0 : result;
     return x == x ? result : x;

@@ -1,7 +1,7 @@
-/* Sums that are correctly rounded, so that no order of addition, lane width or thread count can change a bit.
+/* Quotients of sums, rounded once, so that no order of addition, lane width or thread count can change a bit.
  *
- * cs_sum is an unevaluated pair hi + lo with a bound on its distance from the exact sum. When every number within that
- * distance rounds to the same double, the rounding is certified. The rare rest (exact midpoints between two doubles,
+ * cs_sum is an unevaluated pair hi + lo with a bound on its distance from the exact sum. When every quotient within the
+ * bounds rounds to the same double, the rounding is certified. The rare rest (exact midpoints between two doubles,
  * cancellation, overflow, products that underflow) is settled by cs_exact, a fixed-point accumulator that spans every
  * product of three doubles this library forms.
  *
@@ -70,20 +70,13 @@ CS_INLINE void cs_sum_add_sum(cs_sum *s, const cs_sum *t) {
     s->err += t->err;
 }
 
+/* += a*b, with a bound for what underflow loses. */
 CS_INLINE void cs_sum_add_product(cs_sum *s, double a, double b) {
     double e, p = cs_two_product(a, b, &e);
     cs_sum_add(s, p);
     cs_sum_add_low(s, e);
     /* Below this size the low part of a product may have lost bits to underflow. */
     if (CS_UNLIKELY(fabs(p) < 0x1p-960 && a != 0.0 && b != 0.0)) s->err += 0x1p-1020;
-}
-
-/* 1 and the correctly rounded value if the bound certifies it. */
-CS_INLINE int cs_sum_round(const cs_sum *s, double *value) {
-    double slack = 2.0 * s->err + 0x1p-52 * fabs(s->lo);
-    double below = s->hi + (s->lo - slack), above = s->hi + (s->lo + slack);
-    *value = below;
-    return below == above && fabs(below) <= 0x1.fffffffffffffp1023;
 }
 
 /* Fixed point: sum of word[i] * 2^(32 i - CS_EXACT_BIAS). Words are signed and may hold 2^30 unnormalised additions. */
@@ -210,27 +203,58 @@ CS_COLD double cs_exact_round(cs_exact *a, int *e) {
     return sign < 0 ? -(double)mantissa : (double)mantissa;
 }
 
-/* m/d 2^e rounded once, subnormal results too; d > 0, |m| and d of at most 53 bits. */
-CS_COLD double cs_scaled_quotient(double m, double d, int e) {
-    double q = m / d, unit, k, rest;
-    int magnitude;
-    frexp(q, &magnitude);
-    if (m == 0.0 || magnitude + e > -1021) return ldexp(q, e);
-    /* Round m / (d 2^(-1074-e)) to a whole number of smallest subnormals. */
-    unit = ldexp(d, -1074 - e);
-    if (isinf(unit)) return m < 0.0 ? -0.0 : 0.0;
-    k = rint(m / unit);
-    rest = fma(-k, unit, m);
-    if (2.0 * rest > unit || (2.0 * rest == unit && fmod(k, 2.0) != 0.0)) k += 1.0;
-    if (2.0 * rest < -unit || (2.0 * rest == -unit && fmod(k, 2.0) != 0.0)) k -= 1.0;
-    return ldexp(k, -1074);
+/* n/d rounded once, ties to even, subnormal results and overflowing n too; d > 0 and n/d within the doubles. */
+CS_COLD double cs_exact_ratio(cs_exact *n, cs_exact *d) {
+    cs_exact work = *n;
+    int en, ed, sign = cs_exact_normalize(n);
+    double v = fabs(cs_exact_round(&work, &en));
+    work = *d;
+    v /= cs_exact_round(&work, &ed);
+    v = ldexp(v, en - ed);
+    if (sign == 0) return 0.0;
+    if (v > 0x1.fffffffffffffp1023) v = 0x1.fffffffffffffp1023;
+    for (;;) {
+        /* 2 (|n| - v d) against the distance from v to its neighbour, times d: beyond it the neighbour is nearer. */
+        double step;
+        uint64_t bits;
+        int side, order;
+        cs_exact distance, gap;
+        distance = *n;
+        cs_exact_add_multiple(&distance, d, -v);
+        gap = distance;
+        cs_exact_settle(&gap);
+        for (int i = 0; i < CS_EXACT_WORDS; i++) distance.word[i] += gap.word[i];
+        side = cs_exact_normalize(&distance);
+        if (side == 0) break;
+        memcpy(&bits, &v, 8);
+        bits += side > 0 ? 1 : (uint64_t)-1;
+        memcpy(&step, &bits, 8);
+        step -= v;
+        cs_exact_zero(&gap);
+        cs_exact_add_multiple(&gap, d, fabs(step));
+        cs_exact_subtract(&distance, &gap);
+        order = cs_exact_normalize(&distance);
+        if (order < 0 || (order == 0 && bits % 2 == 1)) break;
+        memcpy(&v, &bits, 8);
+        if (order == 0) break;
+    }
+    return sign < 0 ? -v : v;
 }
 
-/* The exact numerator rounded once, then one division: the finite quotient even where the numerator overflows. */
-CS_COLD double cs_exact_quotient(cs_exact *a, double divisor) {
-    int e;
-    double m = cs_exact_round(a, &e);
-    return cs_scaled_quotient(m, divisor, e);
+/* n/d rounded once if the bounds certify it; d > 0. */
+CS_INLINE int cs_sum_ratio(const cs_sum *n, const cs_sum *d, double *value) {
+    double q = n->hi / d->hi, rest, slack, below, above;
+    *value = 0.0;
+    if (n->hi == 0.0 && n->lo == 0.0 && n->err == 0.0) return 1;
+    if (!(fabs(n->hi) > 0x1p-900 && fabs(q) > 0x1p-900)) return 0;
+    rest = fma(-q, d->hi, n->hi);
+    slack = n->err + fabs(q) * d->err + 0x1p-50 * (fabs(rest) + fabs(n->lo) + fabs(q * d->lo));
+    rest = (rest + (n->lo - q * d->lo)) / d->hi;
+    slack /= d->hi;
+    below = q + (rest - slack);
+    above = q + (rest + slack);
+    *value = below;
+    return below == above && fabs(below) <= 0x1.fffffffffffffp1023;
 }
 
 #endif

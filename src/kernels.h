@@ -11,7 +11,7 @@
 typedef struct {
     size_t rank;
     double c0, c1, c2;
-    double count; /* c rounded */
+    double count, rest; /* c rounded, and what that left off */
     double level;
 } cs_target;
 
@@ -23,6 +23,7 @@ typedef struct {
  * smallest of x ^ flip. */
 typedef struct {
     const void *data;
+    const void *next; /* what the caller reads after this, to be fetched early; may be NULL */
     size_t n;
     uint64_t flip;
     int is_f32;
@@ -53,7 +54,8 @@ typedef struct cs_kernels {
     int (*tail_weighted)(const cs_outcomes *x, const double *weights, const cs_target *targets, size_t n_targets,
                          double *scratch, size_t capacity, size_t *used, cs_tail *out);
     int (*bracket)(const cs_outcomes *x, size_t rank, double *scratch, size_t capacity, cs_bracket *bracket);
-    int (*sample_bracket)(const double *sample, size_t size, double share, double certainty, cs_bracket *bracket);
+    int (*sample_bracket)(const double *sample, size_t size, double share, double certainty, double most_kept,
+                          cs_bracket *bracket);
     void (*pass)(const cs_outcomes *x, const cs_bracket *bracket, double *kept, size_t capacity, cs_pass *result);
     int (*resume)(const cs_outcomes *x, const cs_target *target, const cs_bracket *bracket, const cs_pass *pass,
                   double *kept, size_t capacity, cs_tail *out);

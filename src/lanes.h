@@ -26,6 +26,14 @@
 #define CS_ALIGNED(n) __attribute__((aligned(n)))
 #endif
 
+CS_INLINE void prefetch(const void *p) {
+#if defined(_MSC_VER)
+    (void)p;
+#else
+    __builtin_prefetch(p);
+#endif
+}
+
 /* Every buffer that vd_append writes to needs this many doubles of slack behind its last element. */
 #define CS_SLACK 8
 

@@ -6,22 +6,19 @@
 
 #define LANES 8
 
-static double lanes_sum(const double *a)
-{
+static double lanes_sum(const double *a) {
     return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
 }
 
-/* A power of two that brings the largest of the magnitudes near 1: the scaling is exact but for values so small against the
- * largest that they do not matter. */
-static double scale_of(double magnitude)
-{
+/* A power of two that brings the largest of the magnitudes near 1: the scaling is exact but for values so small
+ * against the largest that they do not matter. */
+static double scale_of(double magnitude) {
     const int64_t exponent = (int64_t)(cs_bits_of(magnitude) >> 52 & 0x7FF) - 1023;
     const int64_t bounded = exponent > 1000 ? 1000 : (exponent < -1000 ? -1000 : exponent);
     return cs_double_of((uint64_t)(1023 - bounded) << 52);
 }
 
-static double largest(const double *x, size_t n, int sign)
-{
+static double largest(const double *x, size_t n, int sign) {
     double best[LANES];
     for (size_t lane = 0; lane < LANES; lane++) best[lane] = sign * x[0];
     size_t i = 0;
@@ -37,8 +34,7 @@ static double largest(const double *x, size_t n, int sign)
 }
 
 /* Adds the first four powers of scale*x - centre, times the weight, to the sums of a lane. */
-static inline void add_powers(double sums[5][LANES], size_t lane, double deviation, double weight)
-{
+static inline void add_powers(double sums[5][LANES], size_t lane, double deviation, double weight) {
     const double square = deviation * deviation;
     const double weighted_square = weight * square;
     sums[0][lane] += weight;
@@ -48,9 +44,8 @@ static inline void add_powers(double sums[5][LANES], size_t lane, double deviati
     sums[4][lane] += weighted_square * square;
 }
 
-static void power_means(const double *x, size_t n, const double *weights, double scale, double weight_scale, double centre,
-                        double *means)
-{
+static void power_means(const double *x, size_t n, const double *weights, double scale, double weight_scale,
+                        double centre, double *means) {
     double sums[5][LANES] = {{0.0}};
     size_t i = 0;
     if (weights) {
@@ -66,8 +61,7 @@ static void power_means(const double *x, size_t n, const double *weights, double
     for (size_t power = 1; power < 5; power++) means[power] = lanes_sum(sums[power]) / total;
 }
 
-void cs_moments(const double *x, size_t n, const double *weights, double *out)
-{
+void cs_moments(const double *x, size_t n, const double *weights, double *out) {
     const double high = largest(x, n, 1), low = largest(x, n, -1);
     out[0] = x[0];
     out[1] = out[2] = out[3] = 0.0;
@@ -91,8 +85,7 @@ void cs_moments(const double *x, size_t n, const double *weights, double *out)
     out[3] = fourth / (second * second) - 3.0;
 }
 
-void cs_excess(const double *x, size_t n, const double *weights, double threshold, double *out)
-{
+void cs_excess(const double *x, size_t n, const double *weights, double threshold, double *out) {
     const double weight_scale = weights ? scale_of(largest(weights, n, 1)) : 1.0;
     double sums[4][LANES] = {{0.0}};
     for (size_t i = 0; i < n; i += LANES) {
@@ -114,11 +107,10 @@ void cs_excess(const double *x, size_t n, const double *weights, double threshol
     out[2] = total / (lanes_sum(sums[1]) / total);
 }
 
-/* For q >= 0: *log_part = log(1 + q)/q, *first = (q/(1+q) - log(1+q))/q^2 and
- * *second = (2 log(1+q) - 2q/(1+q) - q^2/(1+q)^2)/q^3, all finite at 0. With t = q/(2+q), log(1+q) = 2t(1 + t^2 rest), where
- * rest = 1/3 + t^2/5 + t^4/7 + ...; written in rest nothing cancels. */
-static inline void dof_terms(double q, double *log_part, double *first, double *second)
-{
+/* For q >= 0: *log_part = log(1 + q)/q, *first = (q/(1+q) - log(1+q))/q^2 and *second = (2 log(1+q) - 2q/(1+q) -
+ * q^2/(1+q)^2)/q^3, all finite at 0. With t = q/(2+q), log(1+q) = 2t(1 + t^2 rest), where rest = 1/3 + t^2/5 + t^4/7 +
+ * ...; written in rest nothing cancels. */
+static inline void dof_terms(double q, double *log_part, double *first, double *second) {
     const double t = q / (2.0 + q);
     const double square = t * t;
     double series = 1.0 / 35;
@@ -134,8 +126,8 @@ static inline void dof_terms(double q, double *log_part, double *first, double *
     *second = 0.5 * one_minus * one_minus * one_minus * (inverse * inverse + rest);
 }
 
-static inline void add_student(double sums[CS_STUDENT_COUNT][LANES], size_t lane, double z, double inverse_dof, double weight)
-{
+static inline void add_student(double sums[CS_STUDENT_COUNT][LANES], size_t lane, double z, double inverse_dof,
+                               double weight) {
     const double u = z * z;
     const double q = inverse_dof * u;
     const double a = 1.0 / (1.0 + q);
@@ -156,9 +148,8 @@ static inline void add_student(double sums[CS_STUDENT_COUNT][LANES], size_t lane
     sums[CS_STUDENT_DD][lane] += weight * (-0.5 * u * u * (u * second - a * a));
 }
 
-void cs_student_sums(const double *x, size_t n, const double *weights, double location, double scale, double inverse_dof,
-                     double out[CS_STUDENT_COUNT])
-{
+void cs_student_sums(const double *x, size_t n, const double *weights, double location, double scale,
+                     double inverse_dof, double out[CS_STUDENT_COUNT]) {
     double sums[CS_STUDENT_COUNT][LANES] = {{0.0}};
     double totals[LANES] = {0.0};
     size_t i = 0;
@@ -178,8 +169,7 @@ void cs_student_sums(const double *x, size_t n, const double *weights, double lo
     for (size_t k = 0; k < CS_STUDENT_COUNT; k++) out[k] = lanes_sum(sums[k]) / total;
 }
 
-void cs_student_dof_scores(const double *x, size_t n, double location, double scale, double inverse_dof, double *out)
-{
+void cs_student_dof_scores(const double *x, size_t n, double location, double scale, double inverse_dof, double *out) {
     for (size_t i = 0; i < n; i++) {
         const double z = (x[i] - location) / scale;
         const double u = z * z;

@@ -7,7 +7,7 @@
 
 #define LANES 8
 
-/* Eight interleaved generators xoshiro256++ (Blackman and Vigna 2021) and one value of uniforms kept for single draws. */
+/* Eight interleaved xoshiro256++ generators (Blackman and Vigna 2021) and a group of numbers kept for single draws. */
 typedef struct {
     uint64_t state[4][LANES];
     double group[LANES];
@@ -17,34 +17,31 @@ typedef struct {
 } stream;
 
 /* The finaliser of SplitMix64: a bijection in which every input bit moves every output bit. */
-static uint64_t mix(uint64_t z)
-{
+static uint64_t mix(uint64_t z) {
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     return z ^ (z >> 31);
 }
 
-static uint64_t rotate(uint64_t x, int bits)
-{
+static uint64_t rotate(uint64_t x, int bits) {
     return (x << bits) | (x >> (64 - bits));
 }
 
-static void stream_start(stream *s, const uint64_t key[4], size_t block)
-{
+static void stream_start(stream *s, const uint64_t key[4], size_t block) {
     for (size_t lane = 0; lane < LANES; lane++) {
         const uint64_t position = 0x9E3779B97F4A7C15u * (uint64_t)(block * LANES + lane + 1);
         for (size_t word = 0; word < 4; word++)
             s->state[word][lane] = mix(mix(key[word] + position) ^ rotate(key[(word + 1) & 3], 23));
         /* The state of zeros is the one xoshiro cannot leave. */
-        if (!(s->state[0][lane] | s->state[1][lane] | s->state[2][lane] | s->state[3][lane])) s->state[0][lane] = position;
+        if (!(s->state[0][lane] | s->state[1][lane] | s->state[2][lane] | s->state[3][lane]))
+            s->state[0][lane] = position;
     }
     s->used = LANES;
     s->has_spare = 0;
 }
 
 /* Eight uniforms in (0, 1): odd multiples of 2^-53. */
-static inline void stream_group(stream *s, double *out)
-{
+static inline void stream_group(stream *s, double *out) {
     for (size_t lane = 0; lane < LANES; lane++) {
         const uint64_t a = s->state[0][lane], b = s->state[1][lane], c = s->state[2][lane], d = s->state[3][lane];
         const uint64_t sum = a + d;
@@ -58,8 +55,7 @@ static inline void stream_group(stream *s, double *out)
     }
 }
 
-static double stream_uniform(stream *s)
-{
+static double stream_uniform(stream *s) {
     if (s->used == LANES) {
         stream_group(s, s->group);
         s->used = 0;
@@ -68,8 +64,7 @@ static double stream_uniform(stream *s)
 }
 
 /* Marsaglia's polar method. */
-static double stream_normal(stream *s)
-{
+static double stream_normal(stream *s) {
     double a, b, square, factor;
     if (s->has_spare) {
         s->has_spare = 0;
@@ -87,8 +82,7 @@ static double stream_normal(stream *s)
 }
 
 /* Marsaglia and Tsang (2000), shape >= 1. */
-static double stream_gamma(stream *s, double shape)
-{
+static double stream_gamma(stream *s, double shape) {
     const double d = shape - 1.0 / 3.0;
     const double c = 1.0 / sqrt(9.0 * d);
     for (;;) {
@@ -103,13 +97,11 @@ static double stream_gamma(stream *s, double shape)
     }
 }
 
-static double lanes_sum(const double *a)
-{
+static double lanes_sum(const double *a) {
     return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
 }
 
-void cs_positions_fill(const double *weights, size_t n, double *cumulative, int64_t *guide)
-{
+void cs_positions_fill(const double *weights, size_t n, double *cumulative, int64_t *guide) {
     double largest = 0.0, total = 0.0;
     for (size_t i = 0; i < n; i++) largest = weights[i] > largest ? weights[i] : largest;
     for (size_t i = 0; i < n; i++) {
@@ -123,8 +115,7 @@ void cs_positions_fill(const double *weights, size_t n, double *cumulative, int6
     }
 }
 
-static inline size_t position_of(cs_positions positions, double u)
-{
+static inline size_t position_of(cs_positions positions, double u) {
     const double scaled = u * (double)positions.n;
     size_t i = (size_t)(int64_t)scaled;
     i = i < positions.n ? i : positions.n - 1;
@@ -136,15 +127,14 @@ static inline size_t position_of(cs_positions positions, double u)
 }
 
 /* Standard error of ES from the sums of (L - VaR)+ and of its square over a resample. */
-static double tail_error(double sum, double squares, double draws, double tail_count)
-{
+static double tail_error(double sum, double squares, double draws, double tail_count) {
     const double spread = squares - sum * sum / draws;
     return sqrt((spread > 0.0 ? spread : 0.0) * draws / (draws - 1.0)) / tail_count;
 }
 
-void cs_resample_tail(const double *losses, cs_positions positions, size_t draws, double tail_count, const uint64_t key[4],
-                      size_t block, size_t count, double *es, double *var, double *standard_error)
-{
+void cs_resample_tail(const double *losses, cs_positions positions, size_t draws, double tail_count,
+                      const uint64_t key[4], size_t block, size_t count, double *es, double *var,
+                      double *standard_error) {
     const size_t worst = (size_t)ceil(tail_count);
     stream s;
     stream_start(&s, key, block);
@@ -177,16 +167,14 @@ void cs_resample_tail(const double *losses, cs_positions positions, size_t draws
     }
 }
 
-size_t cs_resample_blocks_workspace(size_t n, size_t block_length)
-{
+size_t cs_resample_blocks_workspace(size_t n, size_t block_length) {
     /* Losses and weights with the first block repeated behind the last outcome, counts, and where the blocks start. */
     return 2 * (n + block_length) + (n + 1) + (n / block_length + 1);
 }
 
-void cs_resample_blocks(const double *losses, const int64_t *order, const double *weights, size_t n, double tail_fraction,
-                        size_t block_length, const uint64_t key[4], size_t block, size_t count, double *workspace, double *es,
-                        double *var, double *standard_error)
-{
+void cs_resample_blocks(const double *losses, const int64_t *order, const double *weights, size_t n,
+                        double tail_fraction, size_t block_length, const uint64_t key[4], size_t block, size_t count,
+                        double *workspace, double *es, double *var, double *standard_error) {
     const size_t blocks = (n + block_length - 1) / block_length;
     double *series = workspace;
     double *series_weights = series + n + block_length;
@@ -223,10 +211,15 @@ void cs_resample_blocks(const double *losses, const int64_t *order, const double
             if (mass >= tail_mass - 0x1p-52 * total || last + 1 == n) break;
         }
         const double value = losses[order[last]];
+        var[replicate] = value;
+        if (value - value != 0.0) {
+            es[replicate] = value;
+            standard_error[replicate] = cs_double_of(0x7FF8000000000000u);
+            continue;
+        }
         for (size_t i = 0; i < last; i++)
             sum += cover[order[i]] * series_weights[order[i]] * (losses[order[i]] - value);
         es[replicate] = value + sum / tail_mass;
-        var[replicate] = value;
 
         const double mean = sum / total;
         double squares = 0.0;
@@ -243,8 +236,7 @@ void cs_resample_blocks(const double *losses, const int64_t *order, const double
 }
 
 void cs_resample_means(const double *columns, cs_positions positions, size_t draws, const uint64_t key[4], size_t block,
-                       size_t count, double *out)
-{
+                       size_t count, double *out) {
     const double n = (double)draws;
     stream s;
     stream_start(&s, key, block);
@@ -271,8 +263,7 @@ void cs_resample_means(const double *columns, cs_positions positions, size_t dra
 }
 
 void cs_resample_block_means(const double *columns, size_t n, size_t block_length, const uint64_t key[4], size_t block,
-                             size_t count, double *out)
-{
+                             size_t count, double *out) {
     const size_t blocks = (n + block_length - 1) / block_length;
     const double correction = (double)blocks / (double)(blocks - 1);
     double centre[2] = {0.0};
@@ -308,8 +299,8 @@ void cs_resample_block_means(const double *columns, size_t n, size_t block_lengt
     }
 }
 
-void cs_studentize(const double *value, const double *error, size_t count, double estimate, int logarithmic, double *out)
-{
+void cs_studentize(const double *value, const double *error, size_t count, double estimate, int logarithmic,
+                   double *out) {
     const double infinity = cs_double_of(0x7FF0000000000000u);
     for (size_t i = 0; i < count; i++) {
         const double deviation = value[i] - estimate;
@@ -320,8 +311,7 @@ void cs_studentize(const double *value, const double *error, size_t count, doubl
     }
 }
 
-double cs_long_run_variance(const double *x, size_t n, size_t block_length, double centre)
-{
+double cs_long_run_variance(const double *x, size_t n, size_t block_length, double centre) {
     double window = 0.0, squares = 0.0;
     for (size_t i = 0; i < block_length; i++) window += x[i % n] - centre;
     for (size_t i = 0; i < n; i++) {
@@ -331,8 +321,7 @@ double cs_long_run_variance(const double *x, size_t n, size_t block_length, doub
     return squares / ((double)n * (double)block_length);
 }
 
-void cs_binomial_ranks(size_t n, double p, double alpha, int64_t ranks[2])
-{
+void cs_binomial_ranks(size_t n, double p, double alpha, int64_t ranks[2]) {
     if (p == 1.0) {
         ranks[0] = (int64_t)n;
         ranks[1] = (int64_t)n + 1;

@@ -4,10 +4,10 @@
 #include "kernels.h"
 #include "target.h"
 
-/* Short inputs get room for everything at every stage. Long ones keep at most three tenths of the outcomes in a first
- * pass and a small part of that later; a pass that finds too little room says so and is made differently. */
+/* Inputs that fit a cache get room for everything and half of it again and again; longer ones keep at most three tenths
+ * in a first pass. A pass that finds too little room says so and is made differently. */
 size_t cs_scratch_size(size_t n, int weighted) {
-    size_t plain = n <= 16384 ? 2 * n + 1024 : n / 4 + n / 8 + 32768;
+    size_t plain = n <= 262144 ? 2 * n + 1024 : n / 2 + n / 8 + 524288;
     return weighted ? n + 2 * (n + n / 2 + 4096) + plain : plain;
 }
 
@@ -39,7 +39,7 @@ const char *cs_status_message(int status) {
 
 static int tail_of(const void *x, int is_f32, const double *weights, size_t n, const double *levels, size_t n_levels,
                    int tail, void *workspace, size_t workspace_size, double *es, double *var) {
-    cs_outcomes outcomes = {x, n, tail == CS_TAIL_UPPER ? (uint64_t)1 << 63 : 0, is_f32};
+    cs_outcomes outcomes = {x, NULL, n, tail == CS_TAIL_UPPER ? (uint64_t)1 << 63 : 0, is_f32};
     size_t scratch_size = cs_scratch_size(n, weights != NULL), used;
     double *scratch = workspace;
     cs_target *targets = (cs_target *)(scratch + scratch_size);

@@ -4,8 +4,8 @@
  * With c = n (1 - level), j = ceil(c) and v the j-th smallest outcome,
  *     VaR = -v,    ES = -(sum_{x < v} x + (c - #{x < v}) v) / c,
  * which is the Acerbi-Tasche estimator (2002, eq. 12 and 13) and the minimum of the Rockafellar-Uryasev function. So one
- * order statistic is all that is selected, and because the numerator is correctly rounded, neither the way it was found
- * nor the order of additions can change a bit of the result.
+ * order statistic is all that is selected, and because the quotient of the exact numerator and the exact c is rounded
+ * once, neither the way it was found nor the order of additions can change a bit of the result.
  *
  * Method. A small stratified sample gives a bracket around the wanted rank. One vectorised pass over the outcomes then
  * either keeps all below the bracket's upper end (small tails) or sums below its lower end and keeps what lies between
@@ -19,7 +19,9 @@
 #include "target.h"
 
 #define CS_BLOCK 4096        /* outcomes between two checks of the space left */
-#define CS_FINISH 192        /* outcomes that counting passes finish */
+#define CS_FINISH 128        /* outcomes that counting passes finish */
+#define CS_MINIMA_MOST 4096  /* longest row that is read twice for a bracket that cannot miss */
+#define CS_CACHED 262144     /* outcomes that a second-level cache holds */
 #define CS_SUM_STEPS 256     /* vectors a lane adds before it is folded into the total: bounds the error term */
 #define CS_ATTEMPTS 4        /* brackets drawn before bisection */
 #define CS_SAMPLE_MOST 16384 /* doubles of scratch that a sample may take */
@@ -40,7 +42,7 @@ CS_INLINE vd flip_lanes(uint64_t flip) {
 }
 
 CS_INLINE cs_outcomes outcomes_of(const double *data, size_t n) {
-    cs_outcomes x = {data, n, 0, 0};
+    cs_outcomes x = {data, NULL, n, 0, 0};
     return x;
 }
 
@@ -181,18 +183,26 @@ CS_INLINE void lane_sums_zero(lane_sums *l) { l->s0 = l->c0 = l->s1 = l->c1 = l-
     } while (0)
 
 /* Folds the lanes into the total. Each lane added at most `steps` values of at most M in magnitude: its two-sum errors
- * are at most i u M after i steps, so their rounded accumulation is off by less than steps^3 u^2 M. */
-static void lane_sums_fold(lane_sums *l, size_t steps, cs_sum *total, double *magnitude) {
-    double s[2 * CS_LANES], c[2 * CS_LANES], most = vd_reduce_max(l->magnitude), m = (double)steps;
+ * are at most i u M after i steps, so their rounded accumulation is off by less than steps^3 u^2 M; adding up L lanes'
+ * low parts and the errors of adding up their high parts is off by less than 2 L u (L steps^2 u M + L^2 steps u M). */
+CS_INLINE void lane_sums_fold(lane_sums *l, size_t lanes, size_t steps, cs_sum *total, double *magnitude) {
+    double s[2 * CS_LANES], c[2 * CS_LANES], most = vd_reduce_max(l->magnitude), m = (double)steps, n = (double)lanes;
+    double high, low, e;
     vd_store(s, l->s0);
-    vd_store(s + CS_LANES, l->s1);
     vd_store(c, l->c0);
-    vd_store(c + CS_LANES, l->c1);
-    for (size_t i = 0; i < 2 * CS_LANES; i++) {
-        cs_sum_add(total, s[i]);
-        cs_sum_add_low(total, c[i]);
+    if (lanes > CS_LANES) {
+        vd_store(s + CS_LANES, l->s1);
+        vd_store(c + CS_LANES, l->c1);
     }
-    total->err += 2 * CS_LANES * m * m * m * CS_UNIT_ROUNDOFF * CS_UNIT_ROUNDOFF * most;
+    high = s[0];
+    low = c[0];
+    for (size_t i = 1; i < lanes; i++) {
+        high = cs_two_sum(high, s[i], &e);
+        low += c[i] + e;
+    }
+    cs_sum_add(total, high);
+    cs_sum_add_low(total, low);
+    total->err += CS_UNIT_ROUNDOFF * CS_UNIT_ROUNDOFF * most * m * n * (m * m + 2.0 * n * m + 2.0 * n * n);
     if (most > *magnitude) *magnitude = most;
     lane_sums_zero(l);
 }
@@ -224,29 +234,41 @@ static size_t buffer_sum_below(const double *b, size_t whole, double t, cs_sum *
             l.magnitude = vd_max(l.magnitude, vd_abs(v));
             LANE_ADD(l.s0, l.c0, v);
         }
-        lane_sums_fold(&l, (stop - start) / (2 * CS_LANES) + 1, total, magnitude);
+        lane_sums_fold(&l, 2 * CS_LANES, (stop - start) / (2 * CS_LANES) + 1, total, magnitude);
     }
     return below;
 }
 
 /* ---- one pass over outcomes ------------------------------------------------------------------------------------- */
 
+/* The end of the next block: what it may keep fits into `room`. The first block of a long row is the few outcomes in front
+ * of a cache line's border, because loads across borders cost twice. */
+CS_INLINE size_t block_end(const void *data, int is_f32, size_t i, size_t n, size_t room) {
+    size_t most = room < CS_BLOCK ? room : CS_BLOCK;
+    if (i == 0 && n > CS_BLOCK) {
+        size_t width = is_f32 ? 4 : 8, ahead = (size_t)(-(uintptr_t)data & 63) / width;
+        if (ahead && ahead < most) most = ahead;
+    }
+    return n - i > most ? i + most : n;
+}
+
 CS_INLINE void pass_keep_below(const cs_outcomes *x, int is_f32, double high, double *kept, size_t capacity, cs_pass *r) {
     vd flip = flip_lanes(x->flip), limit = vd_set(high);
+    const void *data = x->data; /* the stores below might alias the struct */
     size_t i = 0, m = 0, n = x->n;
     while (i < n) {
-        size_t stop = n - i > CS_BLOCK ? i + CS_BLOCK : n;
-        if (CS_UNLIKELY(m + (stop - i) > capacity)) {
+        size_t stop = block_end(data, is_f32, i, n, capacity - m);
+        if (CS_UNLIKELY(stop == i)) {
             r->overflow = 1;
             return;
         }
         for (; i + 4 * CS_LANES <= stop; i += 4 * CS_LANES)
             for (size_t k = 0; k < 4; k++) {
-                vd v = outcomes_load(x->data, is_f32, i + k * CS_LANES, flip);
+                vd v = outcomes_load(data, is_f32, i + k * CS_LANES, flip);
                 m += vd_append(kept + m, vd_nge(v, limit), v);
             }
         for (; i + CS_LANES <= stop; i += CS_LANES) {
-            vd v = outcomes_load(x->data, is_f32, i, flip);
+            vd v = outcomes_load(data, is_f32, i, flip);
             m += vd_append(kept + m, vd_nge(v, limit), v);
         }
         for (; i < stop; i++) {
@@ -261,24 +283,25 @@ CS_INLINE void pass_keep_below(const cs_outcomes *x, int is_f32, double high, do
 CS_INLINE void pass_three_way(const cs_outcomes *x, int is_f32, double low, double high, double *kept, size_t capacity,
                               cs_pass *r) {
     vd flip = flip_lanes(x->flip), lo = vd_set(low), hi = vd_set(high);
+    const void *data = x->data;
     size_t i = 0, m = 0, n = x->n, below = 0, at_low = 0, at_high = 0;
     lane_sums l;
     lane_sums_zero(&l);
     while (i < n) {
-        size_t stop = n - i > CS_BLOCK ? i + CS_BLOCK : n, start = i;
-        if (CS_UNLIKELY(m + (stop - i) > capacity)) {
+        size_t stop = block_end(data, is_f32, i, n, capacity - m), start = i;
+        if (CS_UNLIKELY(stop == i)) {
             r->overflow = 1;
             return;
         }
 #define THREE_WAY(s, c)                                                            \
     do {                                                                           \
-        vd v_ = outcomes_load(x->data, is_f32, i, flip);                           \
-        vm k_ = vd_lt(v_, lo);                                                     \
+        vd v_ = outcomes_load(data, is_f32, i, flip);                              \
+        vm k_ = vd_lt(v_, lo), not_above_ = vd_le(v_, lo);                         \
         vd tail_ = vd_keep(k_, v_);                                                \
         below += vm_count(k_);                                                     \
-        at_low += vm_count(vd_eq(v_, lo));                                         \
+        at_low += vm_count(not_above_);                                            \
         at_high += vm_count(vd_eq(v_, hi));                                        \
-        m += vd_append(kept + m, vm_andnot(vd_le(v_, lo), vd_nge(v_, hi)), v_);    \
+        m += vd_append(kept + m, vm_andnot(not_above_, vd_nge(v_, hi)), v_);       \
         l.magnitude = vd_max(l.magnitude, vd_abs(tail_));                          \
         LANE_ADD(s, c, tail_);                                                     \
         i += CS_LANES;                                                             \
@@ -288,8 +311,7 @@ CS_INLINE void pass_three_way(const cs_outcomes *x, int is_f32, double low, doub
             THREE_WAY(l.s1, l.c1);
         }
         if (i + CS_LANES <= stop) THREE_WAY(l.s0, l.c0);
-#undef THREE_WAY
-        lane_sums_fold(&l, (stop - start) / (2 * CS_LANES) + 1, &r->sum, &r->magnitude);
+        lane_sums_fold(&l, 2 * CS_LANES, (stop - start) / (2 * CS_LANES) + 1, &r->sum, &r->magnitude);
         for (; i < stop; i++) {
             double v = outcome_at(x, i);
             if (v < low) {
@@ -297,14 +319,14 @@ CS_INLINE void pass_three_way(const cs_outcomes *x, int is_f32, double low, doub
                 cs_sum_add(&r->sum, v);
                 if (fabs(v) > r->magnitude) r->magnitude = fabs(v);
             }
-            at_low += v == low;
+            at_low += v <= low;
             at_high += v == high;
             kept[m] = v;
             m += !(v >= high) && !(v <= low);
         }
     }
     r->below = below;
-    r->at_low = at_low;
+    r->at_low = at_low - below;
     r->at_high = low == high ? 0 : at_high;
     r->kept = m;
 }
@@ -345,9 +367,10 @@ static void outcomes_sample(const cs_outcomes *x, size_t runs, uint64_t seed, do
     }
 }
 
-/* Brackets the outcome that has `share` of all below it, `certainty` standard deviations wide; 0 if the sample, a whole
- * number of vectors, holds NaN. */
-static int sample_bracket(const double *sample, size_t size, double share, double certainty, cs_bracket *bracket) {
+/* Brackets the outcome that has `share` of all below it, `certainty` standard deviations wide; all below is kept when that
+ * is at most the share `most_kept`. 0 if the sample, a whole number of vectors, holds NaN. */
+static int sample_bracket(const double *sample, size_t size, double share, double certainty, double most_kept,
+                          cs_bracket *bracket) {
     double least, most, expected = share * (double)size;
     double spread = certainty * sqrt(expected * (1.0 - share)) + 1.0, upper = expected + spread, lower = expected - spread;
     if (!buffer_range(sample, size, &least, &most)) return 0;
@@ -358,7 +381,7 @@ static int sample_bracket(const double *sample, size_t size, double share, doubl
         size_t first = (size_t)upper + 1, below;
         bracket->high = buffer_threshold(sample, size, 0, least, most, first, first + first / 8);
         below = buffer_count_lt(sample, size, bracket->high);
-        bracket->keep_below = upper < 0.3 * (double)size && (double)below > expected + 0.5 * spread;
+        bracket->keep_below = upper < most_kept * (double)size && (double)below > expected + 0.5 * spread;
     }
     if (!bracket->keep_below && lower >= 2.0) {
         size_t last = (size_t)lower;
@@ -368,14 +391,64 @@ static int sample_bracket(const double *sample, size_t size, double share, doubl
     return 1;
 }
 
+/* Minima of CS_LANES * groups interleaved groups of outcomes. */
+CS_INLINE void group_minima_of(const cs_outcomes *x, int is_f32, size_t groups, double *minima) {
+    vd flip = flip_lanes(x->flip), least[8];
+    size_t i = groups * CS_LANES, step = groups * CS_LANES;
+    const char *next = (const char *)x->next;
+    for (size_t k = 0; k < groups; k++) least[k] = outcomes_load(x->data, is_f32, k * CS_LANES, flip);
+    for (; i + step <= x->n; i += step) {
+        if (next) {
+            for (size_t k = 0; k < (step * 8 + 63) / 64; k++) prefetch(next + 64 * k);
+            next += is_f32 ? 4 * step : 8 * step;
+        }
+        for (size_t k = 0; k < groups; k++)
+            least[k] = vd_min(outcomes_load(x->data, is_f32, i + k * CS_LANES, flip), least[k]);
+    }
+    for (size_t k = 0; k < groups; k++) vd_store(minima + k * CS_LANES, least[k]);
+}
+
+CS_INLINE void group_minima(const cs_outcomes *x, size_t groups, double *minima) {
+#define GROUPS(g)                              \
+    if (groups == g) {                         \
+        if (x->is_f32)                         \
+            group_minima_of(x, 1, g, minima);  \
+        else                                   \
+            group_minima_of(x, 0, g, minima);  \
+    }
+    GROUPS(1) else GROUPS(2) else GROUPS(4) else GROUPS(8)
+#undef GROUPS
+}
+
+/* A short row with a small tail. Of groups' minima, at least `rank`, the rank-th smallest has at least `rank` outcomes at
+ * or below it, and few more: a bracket that cannot miss, for one cheap pass more over a row in the first-level cache.
+ * 0 if there are too few groups for the rank; -1 if the minima hold NaN. */
+static int minima_bracket(const cs_outcomes *x, size_t rank, double *scratch, cs_bracket *bracket) {
+    double least, most;
+    size_t groups = 1;
+    while (groups < 8 && 5 * groups * CS_LANES < 6 * rank) groups *= 2;
+    if (groups * CS_LANES < rank || x->n < 4 * groups * CS_LANES || x->n > CS_MINIMA_MOST) return 0;
+    group_minima(x, groups, scratch);
+    if (!buffer_range(scratch, groups * CS_LANES, &least, &most)) return -1;
+    bracket->low = -INFINITY;
+    /* A pass keeps what is below `high`, here up to and including the threshold. */
+    most = buffer_threshold(scratch, groups * CS_LANES, 0, least, most, rank, rank + rank / 8);
+    bracket->keep_below = most < INFINITY;
+    bracket->high = bracket->keep_below ? key_double(double_key(most) + 1) : INFINITY;
+    return 1;
+}
+
 static int outcomes_bracket(const cs_outcomes *x, size_t rank, unsigned attempt, double *scratch, size_t capacity,
                             cs_bracket *bracket) {
     size_t runs = 8, most_runs = capacity < CS_SAMPLE_MOST ? capacity / 8 : CS_SAMPLE_MOST / 8;
-    while (2 * runs <= most_runs && 64 * runs * runs < x->n / 8) runs *= 2;
+    int bracketed = attempt == 0 ? minima_bracket(x, rank, scratch, bracket) : 0;
+    if (bracketed) return bracketed > 0;
+    while (2 * runs <= most_runs && 16 * runs * runs < x->n) runs *= 2;
     for (unsigned k = 0; k < attempt && 2 * runs <= most_runs && 64 * runs < x->n; k++) runs *= 2;
     outcomes_sample(x, runs, attempt, scratch);
+    /* In the caches keeping is cheap and makes what follows short; beyond them it would cost memory. */
     return sample_bracket(scratch, 8 * runs, (double)rank / (double)x->n, (attempt + 1) * (x->n > 65536 ? 3.5 : 2.0),
-                          bracket);
+                          x->n <= CS_CACHED ? 0.55 : 0.3, bracket);
 }
 
 /* ---- selection -------------------------------------------------------------------------------------------------- */
@@ -493,6 +566,7 @@ static int selection_run(selection *s, cs_outcomes x, size_t rank, int writable)
         cs_bracket bracket;
         cs_pass pass;
         int narrowed;
+        size_t before = x.n;
         if (x.n <= CS_FINISH) {
             if (!writable) {
                 outcomes_copy(&x, free);
@@ -509,7 +583,8 @@ static int selection_run(selection *s, cs_outcomes x, size_t rank, int writable)
             attempt++;
             continue;
         }
-        attempt = 0;
+        /* Ties may keep a bracket from narrowing; the next one then lies elsewhere. */
+        attempt = x.n > before - before / 4 ? attempt + 1 : 0;
         writable = 1;
         free += pass.kept + CS_SLACK;
         capacity -= pass.kept + CS_SLACK;
@@ -530,9 +605,10 @@ CS_INLINE void selection_begin(selection *s) {
 }
 
 CS_COLD double tail_exact(const selection *s, const cs_target *t) {
-    cs_exact total;
+    cs_exact total, count;
     size_t below = 0;
     cs_exact_zero(&total);
+    cs_exact_zero(&count);
     for (size_t i = 0; i < s->source.n; i++) {
         double v = outcome_at(&s->source, i);
         if (v < s->value) {
@@ -543,14 +619,17 @@ CS_COLD double tail_exact(const selection *s, const cs_target *t) {
     cs_exact_add_product(&total, t->c0 - (double)below, s->value);
     cs_exact_add_product(&total, t->c1, s->value);
     cs_exact_add_product(&total, t->c2, s->value);
-    return cs_exact_quotient(&total, t->count);
+    cs_exact_add(&count, t->c0);
+    cs_exact_add(&count, t->c1);
+    cs_exact_add(&count, t->c2);
+    return cs_exact_ratio(&total, &count);
 }
 
 /* Zeros are returned as +0.0: which of two equal zeros was selected must not show. */
 static cs_tail tail_value(const selection *s, const cs_target *t) {
     cs_tail r;
-    cs_sum numerator = s->sum;
-    double rounded;
+    cs_sum numerator = s->sum, count = {t->count, t->rest, 0x1p-100 * t->count};
+    double ratio;
     r.es = r.var = 0.0 - s->value;
     if (t->count <= 1.0) return r;
     if (s->magnitude > 0x1.fffffffffffffp1023) {
@@ -563,7 +642,7 @@ static cs_tail tail_value(const selection *s, const cs_target *t) {
         cs_sum_add_product(&numerator, t->c1, s->value);
         cs_sum_add_product(&numerator, t->c2, s->value);
     }
-    r.es = 0.0 - (cs_sum_round(&numerator, &rounded) ? rounded / t->count : tail_exact(s, t));
+    r.es = 0.0 - (cs_sum_ratio(&numerator, &count, &ratio) ? ratio : tail_exact(s, t));
     return r;
 }
 

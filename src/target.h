@@ -17,13 +17,15 @@ CS_INLINE cs_target cs_target_of(double level, size_t n) {
     if (nearest >= 1.0 && fabs(((whole - nearest) - p) - e) <= whole * 0x1p-53) {
         t.rank = (size_t)nearest;
         t.c0 = t.count = nearest;
-        t.c1 = t.c2 = 0.0;
+        t.c1 = t.c2 = t.rest = 0.0;
     } else {
         t.rank = (size_t)floor(count) + 1;
         t.c0 = whole;
         t.c1 = -p;
         t.c2 = -e;
         t.count = count;
+        whole = cs_two_sum(whole, -p, &p);
+        t.rest = (whole - count) + (p - e);
     }
     return t;
 }

@@ -4,14 +4,14 @@
  * smaller ones reaches C,
  *     VaR = -v,    ES = -(sum_{x < v} w x + (C - sum_{x < v} w) v) / C.
  * A cumulative weight (of whole groups of equal outcomes) within W 2^-53 of C counts as equal to C, as for unweighted
- * outcomes. Products, W, C and the remaining weight are exact up to one rounding of numerator and denominator each, so
- * the order of the outcomes cannot change a bit. Outcomes of weight zero are absent; when all other weights are equal,
- * the unweighted kernel gives the result.
+ * outcomes. Outcomes of weight zero are absent. The quotient of the exact numerator and the exact C is rounded once, so
+ * neither the order of the outcomes nor the scale of the weights can change a bit; equal weights give the unweighted
+ * result, whole weights that of repeated outcomes.
  *
  * Method: as in tail_kernels.h with weights for counts; what is left at the end is sorted. If the brackets keep missing
  * (a few weights dominate) everything is sorted: O(n log n) at worst, two passes as a rule. */
 
-#define CS_WEIGHTED_FINISH 96
+#define CS_WEIGHTED_FINISH 128
 #define CS_WEIGHTED_SAMPLE 2048
 #define CS_WEIGHTED_ATTEMPTS 3
 
@@ -22,7 +22,6 @@ typedef struct {
 
 typedef struct {
     cs_sum total; /* of all weights */
-    double least, most;
     size_t positive;
 } weight_summary;
 
@@ -40,7 +39,7 @@ typedef struct {
 
 static int weights_summarize(const double *w, size_t n, weight_summary *r) {
     lane_sums l;
-    vd inf = vd_set(INFINITY), zero = vd_set(0.0), least = inf;
+    vd zero = vd_set(0.0);
     double most = 0.0;
     vm bad = vm_none();
     size_t i = 0;
@@ -51,27 +50,22 @@ static int weights_summarize(const double *w, size_t n, weight_summary *r) {
         size_t start = i, stop = n - i > CS_BLOCK ? i + CS_BLOCK : n;
         for (; i + 2 * CS_LANES <= stop; i += 2 * CS_LANES) {
             vd a = vd_load(w + i), b = vd_load(w + i + CS_LANES);
-            vm ka = vd_lt(zero, a), kb = vd_lt(zero, b);
             bad = vm_or(bad, vm_or(vd_nge(a, zero), vd_nge(b, zero)));
-            r->positive += vm_count(ka) + vm_count(kb);
-            least = vd_min(least, vd_min(vd_where(ka, a, inf), vd_where(kb, b, inf)));
+            r->positive += vm_count(vd_lt(zero, a)) + vm_count(vd_lt(zero, b));
             l.magnitude = vd_max(l.magnitude, vd_max(a, b));
             LANE_ADD(l.s0, l.c0, a);
             LANE_ADD(l.s1, l.c1, b);
         }
-        lane_sums_fold(&l, (stop - start) / (2 * CS_LANES) + 1, &r->total, &most);
+        lane_sums_fold(&l, 2 * CS_LANES, (stop - start) / (2 * CS_LANES) + 1, &r->total, &most);
     }
-    r->least = vd_reduce_min(least);
     for (; i < n; i++) {
         if (!(w[i] >= 0.0)) return CS_BAD_WEIGHT;
         if (w[i] > 0.0) {
             r->positive++;
-            if (w[i] < r->least) r->least = w[i];
             if (w[i] > most) most = w[i];
             cs_sum_add(&r->total, w[i]);
         }
     }
-    r->most = most;
     if (vm_any(bad) || isinf(most)) return CS_BAD_WEIGHT;
     return r->positive ? CS_OK : CS_ZERO_WEIGHT;
 }
@@ -149,9 +143,9 @@ CS_INLINE size_t weighted_pass_of(const weighted *p, int is_f32, double low, dou
             }
             largest = vd_reduce_max(tails);
             if (largest > s->magnitude) s->magnitude = largest;
-            lane_sums_fold(&weights, (stop - start) / CS_LANES + 1, &s->weight, &unused);
+            lane_sums_fold(&weights, CS_LANES, (stop - start) / CS_LANES + 1, &s->weight, &unused);
             /* The low parts took two numbers a step; a product that underflows loses less than 2^-1074. */
-            lane_sums_fold(&products, 2 * ((stop - start) / CS_LANES + 1), &s->product, &unused);
+            lane_sums_fold(&products, CS_LANES, 2 * ((stop - start) / CS_LANES + 1), &s->product, &unused);
             s->product.err += (double)(stop - start) * 0x1p-1070;
         }
         for (; i < stop; i++) {
@@ -178,10 +172,10 @@ static size_t weighted_pass(const weighted *p, double low, double high, double *
  * everything, where the sample shows none or holds NaN. */
 static void weighted_bracket(const weighted *p, double goal, double total, unsigned attempt, double *sx, double *sw,
                              double *low, double *high) {
-    size_t runs = 16, size;
+    size_t runs = 8, size;
     double sum = 0.0, square = 0.0, share = goal / total, spread, cumulative = 0.0;
     cs_outcomes w = outcomes_of(p->w, p->x.n);
-    while (8 * runs < CS_WEIGHTED_SAMPLE && 64 * runs * runs < p->x.n / 8) runs *= 2;
+    while (8 * runs < CS_WEIGHTED_SAMPLE && 16 * runs * runs < p->x.n) runs *= 2;
     size = 8 * runs;
     outcomes_sample(&p->x, runs, attempt, sx);
     outcomes_sample(&w, runs, attempt, sw);
@@ -253,8 +247,6 @@ CS_COLD int weight_compare_exactly(const weighted *all, double value, double lev
 /* Numerator and denominator exactly. snapped: C is the cumulative weight up to and including value. */
 CS_COLD double weighted_exact(const weighted *all, double value, double level, int snapped) {
     cs_exact total, below, numerator, rest;
-    int en, ed;
-    double n, d;
     cs_exact_zero(&total);
     cs_exact_zero(&below);
     cs_exact_zero(&numerator);
@@ -278,16 +270,14 @@ CS_COLD double weighted_exact(const weighted *all, double value, double level, i
         cs_exact_add_multiple(&numerator, &rest, value);
         rest = share;
     }
-    n = cs_exact_round(&numerator, &en);
-    d = cs_exact_round(&rest, &ed);
-    return cs_scaled_quotient(n, d, en - ed);
+    return cs_exact_ratio(&numerator, &rest);
 }
 
 static cs_tail weighted_value(const weighted *all, const weighted_selection *s, const cs_sum *total, double level,
                               int snapped, const cs_sum *group) {
     cs_tail r;
     cs_sum numerator = s->product, divisor = *total;
-    double n, d;
+    double ratio;
     r.es = r.var = 0.0 - s->value;
     if (s->weight.hi == 0.0) return r;
     if (s->magnitude > 0x1.fffffffffffffp1023) {
@@ -314,10 +304,7 @@ static cs_tail weighted_value(const weighted *all, const weighted_selection *s, 
         cs_sum_add_low(&numerator, rest.lo * s->value);
         numerator.err += (rest.err + 0x1p-52 * fabs(rest.lo)) * fabs(s->value);
     }
-    if (cs_sum_round(&numerator, &n) && cs_sum_round(&divisor, &d))
-        r.es = 0.0 - n / d;
-    else
-        r.es = 0.0 - weighted_exact(all, s->value, level, snapped);
+    r.es = 0.0 - (cs_sum_ratio(&numerator, &divisor, &ratio) ? ratio : weighted_exact(all, s->value, level, snapped));
     return r;
 }
 
@@ -397,28 +384,6 @@ static int weighted_level(const weighted *all, const cs_sum *total, double level
     }
 }
 
-/* Outcomes of equal weights, the zeros left out: the unweighted result whatever the scale. */
-static int tail_equal_weights(const cs_outcomes *x, const double *w, size_t present, const cs_target *targets,
-                              size_t n_targets, double *scratch, size_t capacity, cs_tail *out) {
-    cs_outcomes rest = *x;
-    if (present < x->n) {
-        size_t m = 0;
-        for (size_t i = 0; i < x->n; i++) {
-            scratch[m] = outcome_at(x, i);
-            m += w[i] > 0.0;
-        }
-        rest = outcomes_of(scratch, present);
-        scratch += present + CS_SLACK;
-        capacity -= present + CS_SLACK;
-    }
-    for (size_t i = 0; i < n_targets; i++) {
-        cs_target t = cs_target_of(targets[i].level, present);
-        int status = kernel_tail(&rest, &t, 1, scratch, capacity, out + i);
-        if (status) return status;
-    }
-    return CS_OK;
-}
-
 static int kernel_tail_weighted(const cs_outcomes *x, const double *w, const cs_target *targets, size_t n_targets,
                                 double *scratch, size_t capacity, size_t *used, cs_tail *out) {
     weight_summary weights;
@@ -427,8 +392,6 @@ static int kernel_tail_weighted(const cs_outcomes *x, const double *w, const cs_
     int status = weights_summarize(w, x->n, &weights);
     if (status) return status;
     *used = weights.positive;
-    if (weights.least == weights.most)
-        return tail_equal_weights(x, w, weights.positive, targets, n_targets, scratch, capacity, out);
     all.x = *x;
     all.w = w;
     s.source = all;

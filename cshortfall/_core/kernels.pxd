@@ -22,6 +22,7 @@ cdef extern from "kernels.h" nogil:
 
     ctypedef struct cs_outcomes:
         const void *data
+        const void *next
         size_t n
         uint64_t flip
         int is_f32
@@ -53,7 +54,7 @@ cdef extern from "kernels.h" nogil:
                              double *scratch, size_t capacity, size_t *used, cs_tail *out) noexcept nogil
         int (*bracket)(const cs_outcomes *x, size_t rank, double *scratch, size_t capacity,
                        cs_bracket *bracket) noexcept nogil
-        int (*sample_bracket)(const double *sample, size_t size, double share, double certainty,
+        int (*sample_bracket)(const double *sample, size_t size, double share, double certainty, double most_kept,
                               cs_bracket *bracket) noexcept nogil
         void (*tail_pass "pass")(const cs_outcomes *x, const cs_bracket *bracket, double *kept, size_t capacity,
                                  cs_pass *result) noexcept nogil

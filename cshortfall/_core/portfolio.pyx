@@ -93,6 +93,7 @@ cdef int whole_portfolio(const scenarios *r, const double *weights, const cs_tar
             losses[first + s] = block[s]
         first += count
     x.data = losses
+    x.next = NULL
     x.n = r.n
     x.flip = flip
     x.is_f32 = 0
@@ -141,7 +142,7 @@ cdef int run_portfolios(const scenarios *r, const double *weights, size_t n_port
                     for s in range(size):
                         sample[p * SAMPLE + i * size + s] = -block[p * BLOCK + s] if flip else block[p * BLOCK + s]
             for p in range(n_portfolios):
-                if kernels.sample_bracket(sample + p * SAMPLE, SAMPLE, share, 5.0, &brackets[p]):
+                if kernels.sample_bracket(sample + p * SAMPLE, SAMPLE, share, 5.0, 0.3, &brackets[p]):
                     collects[p] = brackets[p].keep_below
                     any_collects |= collects[p]
     if result == 0 and any_collects:
@@ -153,6 +154,7 @@ cdef int run_portfolios(const scenarios *r, const double *weights, size_t n_port
                 if not collects[p]:
                     continue
                 x.data = block + p * BLOCK
+                x.next = NULL
                 x.n = count
                 x.flip = flip
                 x.is_f32 = 0
@@ -167,6 +169,7 @@ cdef int run_portfolios(const scenarios *r, const double *weights, size_t n_port
             break
         if collects[p] and kept[p] >= rank:
             x.data = collected + p * (room + SLACK)
+            x.next = NULL
             x.n = kept[p]
             x.flip = 0
             x.is_f32 = 0

@@ -192,6 +192,7 @@ cdef int tail_in_parts(const cs_outcomes *x, const cs_target *targets, size_t n_
         if bracket.keep_below and merged.kept >= targets[i].rank and done == n_targets:
             # The tails of all levels lie in what was kept.
             rest.data = scratch
+            rest.next = NULL
             rest.n = merged.kept
             rest.flip = 0
             rest.is_f32 = 0
@@ -220,6 +221,7 @@ cdef int tail_of_row(const void *x, size_t n, int is_f32, int upper, double leve
     cdef cs_tail result
     cdef int status
     outcomes.data = x
+    outcomes.next = NULL
     outcomes.n = n
     outcomes.flip = (<uint64_t>1 << 63) if upper else 0
     outcomes.is_f32 = is_f32
@@ -302,6 +304,7 @@ cdef void run_row(const job *j, size_t row, const cs_outcomes *given, const doub
     if status == CS_NAN and j.omit:
         x.n = kernels.drop_missing(&x, weights if j.weighted else NULL, present, present + j.n + SLACK)
         x.data = present
+        x.next = NULL
         x.flip = 0
         x.is_f32 = 0
         used = x.n
@@ -351,9 +354,11 @@ cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noex
         while row < start + count:
             if reads_in_place(&j.x):
                 x.data = j.x.data + <Py_ssize_t>row * j.x.row_stride
+                x.next = <const char *>x.data + j.x.row_stride if row + 1 < last else NULL
                 x.is_f32 = j.x.is_f32
             else:
                 x.data = rows + (row - start) * j.n
+                x.next = NULL
                 x.is_f32 = 0
             if j.weighted:
                 if reads_in_place(&j.weights):

@@ -1,0 +1,216 @@
+"""Other ways to get an Expected Shortfall from Python, each with the length of the tail that it averages.
+
+A contender's `prepare` turns the data into a `functools.partial` that holds the call to time; conversions to the
+contender's own container happen there, outside the measurement. Its `count` says how many of the worst values its
+definition averages, so that its value can be checked before it is timed, and so that a result that is only nearly the
+same quantity is marked as such.
+"""
+
+import functools
+import importlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from reference import tail_count
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One contender.
+
+    Attributes
+    ----------
+    name : str
+        Name in the tables.
+    package : str
+        Module to import; the contender is skipped, visibly, when it is not installed.
+    prepare : callable
+        ``prepare(module, x, level)`` gives the call to time; it returns minus or plus the Expected Shortfall.
+    count : callable or None
+        ``count(n, level)``, the length of the tail averaged; None when the call is no estimator of a tail.
+    """
+
+    name: str
+    package: str
+    prepare: Callable
+    count: Callable | None
+
+    def __str__(self):
+        return self.name
+
+    def call(self, x, level):
+        """The call to time, or a skipped test when the package is missing."""
+        return self.prepare(load(self.package), x, level)
+
+
+def load(package):
+    """The module `package`; the running test is skipped when it cannot be imported."""
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        pytest.skip(f"{package} is not installed here: {error}")
+
+
+def whole_count(n, level):
+    """The whole outcomes of the tail: the boundary outcome's fraction is dropped."""
+    return max(Fraction(math.floor(tail_count(n, level))), Fraction(1))
+
+
+def interpolated_count(n, level):
+    """The outcomes at or below the linearly interpolated quantile."""
+    return Fraction(math.floor((n - 1) * (1 - Fraction(level))) + 1)
+
+
+def numpy_partition(x, k):
+    return -np.partition(x, k)[:k].mean()
+
+
+def numpy_sort(x, k):
+    return -np.sort(x)[:k].mean()
+
+
+def numpy_quantile_mask(x, mass):
+    return -x[x <= np.quantile(x, mass)].mean()
+
+
+def bottleneck_partition(partition, x, k):
+    return -partition(x, k - 1)[:k].mean()
+
+
+def pandas_quantile_mask(series, mass):
+    return -series[series <= series.quantile(mass)].mean()
+
+
+def polars_quantile_mask(series, mass):
+    return -series.filter(series <= series.quantile(mass, "linear")).mean()
+
+
+def _k(x, level):
+    return int(whole_count(x.shape[0], level))
+
+
+ARRAY_PEERS = (
+    Peer(
+        "np.partition recipe",
+        "numpy",
+        lambda _, x, level: functools.partial(numpy_partition, x, _k(x, level)),
+        whole_count,
+    ),
+    Peer("np.sort recipe", "numpy", lambda _, x, level: functools.partial(numpy_sort, x, _k(x, level)), whole_count),
+    Peer(
+        "np.quantile + mask",
+        "numpy",
+        lambda _, x, level: functools.partial(numpy_quantile_mask, x, 1 - level),
+        interpolated_count,
+    ),
+    Peer(
+        "pandas",
+        "pandas",
+        lambda pandas, x, level: functools.partial(pandas_quantile_mask, pandas.Series(x), 1 - level),
+        interpolated_count,
+    ),
+    Peer(
+        "polars",
+        "polars",
+        lambda polars, x, level: functools.partial(polars_quantile_mask, polars.Series(x), 1 - level),
+        interpolated_count,
+    ),
+    Peer(
+        "bottleneck",
+        "bottleneck",
+        lambda bottleneck, x, level: functools.partial(bottleneck_partition, bottleneck.partition, x, _k(x, level)),
+        whole_count,
+    ),
+    Peer(
+        "empyrical-reloaded",
+        "empyrical",
+        lambda empyrical, x, level: functools.partial(empyrical.conditional_value_at_risk, x, 1 - level),
+        interpolated_count,
+    ),
+    Peer(
+        "skfolio",
+        "skfolio.measures",
+        lambda measures, x, level: functools.partial(measures.cvar, x, level),
+        tail_count,
+    ),
+    Peer(
+        "Riskfolio-Lib",
+        "riskfolio.src.RiskFunctions",
+        lambda functions, x, level: functools.partial(functions.CVaR_Hist, x, 1 - level),
+        tail_count,
+    ),
+)
+
+MEMORY = Peer("x.max()", "numpy", lambda _, x, level: functools.partial(x.max), None)
+
+
+def rows_partition(x, k, axis):
+    worst = np.partition(x, k, axis=axis)
+    return -(worst[:, :k] if axis else worst[:k]).mean(axis=axis)
+
+
+def rows_sort(x, k, axis):
+    worst = np.sort(x, axis=axis)
+    return -(worst[:, :k] if axis else worst[:k]).mean(axis=axis)
+
+
+def rows_bottleneck(partition, x, k, axis):
+    worst = partition(x, k - 1, axis=axis)
+    return -(worst[:, :k] if axis else worst[:k]).mean(axis=axis)
+
+
+def frame_quantile_mask(frame, mass):
+    return -frame.where(frame <= frame.quantile(mass)).mean()
+
+
+def rows_peers(axis):
+    """The contenders for a matrix: one Expected Shortfall per row (`axis` 1) or per column (`axis` 0)."""
+
+    def k(x, level):
+        return int(whole_count(x.shape[axis], level))
+
+    peers = (
+        Peer(
+            f"np.partition(axis={axis}) recipe",
+            "numpy",
+            lambda _, x, level: functools.partial(rows_partition, x, k(x, level), axis),
+            whole_count,
+        ),
+        Peer(
+            f"np.sort(axis={axis}) recipe",
+            "numpy",
+            lambda _, x, level: functools.partial(rows_sort, x, k(x, level), axis),
+            whole_count,
+        ),
+        Peer(
+            "bottleneck",
+            "bottleneck",
+            lambda bottleneck, x, level: functools.partial(rows_bottleneck, bottleneck.partition, x, k(x, level), axis),
+            whole_count,
+        ),
+        Peer(
+            "pandas",
+            "pandas",
+            lambda pandas, x, level: functools.partial(
+                frame_quantile_mask, pandas.DataFrame(x.T if axis else x), 1 - level
+            ),
+            interpolated_count,
+        ),
+        Peer(
+            "skfolio",
+            "skfolio.measures",
+            lambda measures, x, level: functools.partial(measures.cvar, x.T if axis else x, level),
+            tail_count,
+        ),
+        Peer(
+            f"x.max(axis={axis})",
+            "numpy",
+            lambda _, x, level: functools.partial(x.max, axis=axis),
+            None,
+        ),
+    )
+    return peers

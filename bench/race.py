@@ -1,0 +1,114 @@
+"""Paired measurement: every round times a peer and, right after it, cshortfall on the same data.
+
+The clock of a shared machine drifts by more than the differences sought, so that two benchmarks run one after the
+other cannot be divided. Here the ratio is taken inside each round, and the table reports the median of those ratios.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from table import FIGURE, SECONDS
+
+SHORTEST_ROUND = 2e-3
+ROUNDS = range(7, 101)
+SMOKE_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a measurement should reach; it is reported, never asserted.
+
+    Attributes
+    ----------
+    measure : str
+        One of the measures in `table`: FASTER (time of the peer over ours, at least `bound`), SLOWER (ours over the
+        peer's), SECONDS (ours), ADDED (ours less the peer's) or FIGURE, each at most `bound`.
+    bound : float or None
+        None: reported without a target.
+    """
+
+    measure: str
+    bound: float | None = None
+
+
+def seconds_per_call(call, iterations):
+    """Mean time of `iterations` calls of a `functools.partial`, by the loop that pytest-benchmark runs."""
+    function, args, kwargs = call.func, call.args, call.keywords
+    start = time.perf_counter()
+    for _ in range(iterations):
+        function(*args, **kwargs)
+    return (time.perf_counter() - start) / iterations
+
+
+def check_agreement(call, expected, rtol=1e-10):
+    """Raise AssertionError unless a call returns `expected`, either sign of a loss."""
+    np.testing.assert_allclose(np.abs(np.asarray(call(), dtype=np.float64)), np.abs(expected), rtol=rtol)
+
+
+class Race:
+    """Times one contender in a benchmark of its own, with cshortfall interleaved."""
+
+    def __init__(self, benchmark, budget):
+        self._benchmark = benchmark
+        self._budget = budget
+
+    def _record(self, case, data, contender, target, note, worst=False):
+        self._benchmark.group = f"{case}, {data}" if data else case
+        self._benchmark.extra_info.update(
+            case=case,
+            data=data,
+            contender=contender,
+            measure=target.measure,
+            bound=target.bound,
+            note=note,
+            worst=worst,
+        )
+
+    def _plan(self, *calls):
+        iterations = []
+        for call in calls:
+            call()
+            once = seconds_per_call(call, 1)
+            loops = max(1, min(100_000, math.ceil(SHORTEST_ROUND / max(once, 1e-9))))
+            if loops > 1:
+                loops = max(1, math.ceil(SHORTEST_ROUND / seconds_per_call(call, min(loops, 100))))
+            iterations.append((loops, seconds_per_call(call, loops)))
+        whole_round = sum(loops * once for loops, once in iterations)
+        rounds = SMOKE_ROUNDS
+        if self._budget > 0:
+            rounds = min(ROUNDS[-1], max(ROUNDS[0], int(self._budget / whole_round)))
+        return rounds, [loops for loops, _ in iterations]
+
+    def alone(self, case, data, subject, *, bound=None):
+        """Time `subject`, a `functools.partial`, by itself; `bound` in seconds."""
+        self._record(case, data, "cshortfall", Target(SECONDS, bound), "")
+        rounds, (loops,) = self._plan(subject)
+        self._benchmark.pedantic(subject.func, subject.args, subject.keywords, rounds=rounds, iterations=loops)
+
+    def against(self, case, data, subject, contender, peer, *, target, note="", rounds=None, worst=False):
+        """Time `peer` with `subject` in every round.
+
+        The times of `subject` go to the benchmark's ``extra_info["subject_seconds"]``, one per round of the peer.
+        With `worst` the table shows only the worst of the cases that differ in `data`.
+        """
+        self._record(case, data, contender, target, note, worst)
+        planned, (peer_loops, subject_loops) = self._plan(peer, subject)
+        if self._budget <= 0 or rounds is None:
+            rounds = planned
+        subject_seconds = []
+
+        def time_subject(*_args, **_kwargs):
+            subject_seconds.append(seconds_per_call(subject, subject_loops))
+
+        self._benchmark.pedantic(
+            peer.func, peer.args, peer.keywords, teardown=time_subject, rounds=rounds, iterations=peer_loops
+        )
+        self._benchmark.extra_info["subject_seconds"] = subject_seconds[:rounds]
+
+    def figure(self, case, data, value, unit, call, *, bound, note="", worst=False):
+        """Report a number that is no time; `call` is what was measured, run once to give the benchmark its entry."""
+        self._record(case, data, "cshortfall", Target(FIGURE, bound), note, worst)
+        self._benchmark.extra_info.update(figure=value, unit=unit)
+        self._benchmark.pedantic(call.func, call.args, call.keywords)

@@ -1,0 +1,47 @@
+"""Expected Shortfall and Value at Risk of samples, exact and fast.
+
+The data are profit and loss or returns, gains positive; ``es`` and ``var`` return losses, positive when money is
+lost; ``level=0.975`` is the confidence, so that the tail holds the worst 2.5 % of the outcomes.
+
+>>> import cshortfall
+>>> cshortfall.es([0.3, -2.0, 0.5, -1.0], level=0.5)
+1.5
+"""
+
+from cshortfall._config import get_include, get_library_dir, show_config
+from cshortfall._core.openmp import get_num_threads, set_num_threads
+from cshortfall.estimate import (
+    ESVaR,
+    LevelWarning,
+    TailRisk,
+    TailWeights,
+    es,
+    es_gradient,
+    es_of_portfolios,
+    es_var,
+    tail_risk,
+    tail_weights,
+    var,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ESVaR",
+    "LevelWarning",
+    "TailRisk",
+    "TailWeights",
+    "__version__",
+    "es",
+    "es_gradient",
+    "es_of_portfolios",
+    "es_var",
+    "get_include",
+    "get_library_dir",
+    "get_num_threads",
+    "set_num_threads",
+    "show_config",
+    "tail_risk",
+    "tail_weights",
+    "var",
+]

@@ -1,0 +1,98 @@
+"""The command line as a process: exit codes, one line for each error, quiet ends.
+
+Needs the extra ``cli`` (typer, rich, pyarrow), which nothing else in the package imports. The commands are in
+`cshortfall._commands`.
+"""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+__all__ = ["InputError", "complain", "main", "run"]
+
+UNWRITABLE = 1
+BAD_INPUT = 2
+INTERRUPTED = 130
+EXTRA = ("typer", "rich", "pyarrow")
+
+
+class InputError(Exception):
+    """Something is wrong with what the user gave; the message is one line."""
+
+
+def main() -> int:
+    """Run the command line on the arguments of the process; return its exit code."""
+    try:
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        What follows the program's name.
+
+    Returns
+    -------
+    int
+        Exit code: 0; 1 where the output cannot be written; 2 for bad input, after one line on standard error that
+        says what is wrong; 130 after Ctrl-C.
+    """
+    try:
+        return _run(arguments)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in EXTRA:
+            raise
+        complain("error", f"the command line needs {missing}: pip install 'cshortfall[cli]'")
+        return BAD_INPUT
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from typer import Abort
+
+    from cshortfall._commands import DEFAULT_COMMAND, UsageError, app, command_names
+
+    arguments = list(arguments)
+    if not arguments or arguments[0] not in [*command_names(), "-h", "--help", "--version"]:
+        arguments.insert(0, DEFAULT_COMMAND)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    try:
+        code = app(arguments, prog_name="cshortfall", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except InputError as error:
+        complain("error", str(error))
+        return BAD_INPUT
+    except UsageError as error:
+        complain("error", error.format_message().replace("Value error, ", ""))
+        return BAD_INPUT
+    except (KeyboardInterrupt, Abort):
+        return INTERRUPTED
+    except SystemExit as stop:
+        _discard_output()
+        return stop.code if isinstance(stop.code, int) else UNWRITABLE
+    except OSError as error:
+        _discard_output()
+        if not isinstance(error, BrokenPipeError):
+            complain("error", f"cannot write: {error.strerror or error}")
+        return UNWRITABLE
+    return code if isinstance(code, int) else 0
+
+
+def complain(kind: str, message: str) -> None:
+    """Print one line on standard error."""
+    print(f"cshortfall: {kind}: {' '.join(message.split())}", file=sys.stderr)
+
+
+def _discard_output() -> None:
+    """Keep the interpreter from failing once more when it flushes standard output at exit."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
