@@ -230,7 +230,8 @@ def test_a_forked_child_neither_hangs_nor_differs(parallel_before):
 def calls_that_let_others_run(call, limit=100):
     """Return whether another Python thread advanced during one of the calls.
 
-    The switch interval is so long that the other thread advances only while this one has released the GIL by itself.
+    The switch interval is so long that the other thread advances only while this one has released the GIL by itself. The
+    other sleeps between its steps, or this one might wait for the GIL as long.
     """
     ticks = 0
     stop = False
@@ -241,11 +242,11 @@ def calls_that_let_others_run(call, limit=100):
         while not stop:
             ticks += 1
             ticking.set()
-            time.sleep(0)
+            time.sleep(1e-4)
 
     interval = sys.getswitchinterval()
     thread = threading.Thread(target=tick)
-    sys.setswitchinterval(60)
+    sys.setswitchinterval(5)
     try:
         thread.start()
         ticking.wait()

@@ -51,7 +51,96 @@ cdef int tail_of_array(cnp.ndarray x, double level, bint upper, double *es, doub
 
 
 def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="propagate", method="historical", out=None):
-    """ES_DOC"""
+    """Return the Expected Shortfall: the mean loss in the worst ``1 - level`` of the outcomes.
+
+    Parameters
+    ----------
+    x : array_like, buffer, series or data frame
+        Profit and loss or returns, gains positive, in any unit; real numbers of any shape. Contiguous float64 and
+        float32 are read in place; `x` is never modified. Missing are NaN, masked entries, and the nulls of pandas,
+        polars and Arrow. Infinities are data. A single number is a sample of one.
+    level : float or sequence of float
+        Confidence, ``0 <= level < 1``: 0.975 takes the worst 2.5 %. Level 0 gives minus the mean. Several levels add a
+        last axis, in the given order, also a sequence of one.
+    axis : int, tuple of int or None
+        Axes to reduce. None: all of an array, the rows (axis 0) of a data frame.
+    weights : array_like, optional
+        Weights of the outcomes: finite, not negative, not all zero, of any scale. Of the shape of `x`, or
+        one-dimensional along the integer `axis`. An outcome of weight zero is absent. A pandas series is aligned on the
+        index of a pandas `x`.
+    tail : {"lower", "upper"}
+        Where the losses are: "upper" reads `x` as losses.
+    nan_policy : {"propagate", "omit", "raise"}
+        What missing values do: make the result NaN, be left out with their weights, or raise a ValueError. The
+        outcomes are counted after omission, in each slice.
+    method : {"historical", "normal", "student_t", "cornish_fisher", "kernel"}
+        Estimator: the empirical distribution (exact), or a fitted one. Quantile rules are no methods.
+    out : ndarray of float64, optional
+        Receives the results and is returned; of their shape.
+
+    Returns
+    -------
+    float, ndarray of float64, series or data frame
+        Expected Shortfall in the unit of `x`, positive when money is lost. A float if no axis is left and `level` is
+        one number. A pandas frame gives a series indexed by its columns, with several levels a frame whose columns are
+        the levels; a polars frame gives a frame of one row, with several levels one row each.
+
+    Raises
+    ------
+    ValueError
+        A level outside [0, 1), an axis that `x` does not have or along which it is empty, weights of another shape,
+        index or domain, missing values under "raise", an unknown name, an `out` of another shape.
+    TypeError
+        Data, weights or levels that are no real numbers: bool, dates, objects, complex, strings, long double.
+
+    Warns
+    -----
+    LevelWarning
+        ``0 < level <= 0.2``, nearly always a tail mass by mistake.
+    RuntimeWarning
+        A slice that "omit" leaves empty; its result is NaN.
+
+    See Also
+    --------
+    var : the Value at Risk.
+    es_var : both in one pass.
+    tail_risk : with standard errors and intervals.
+    tail_weights : the outcomes that make it up.
+
+    Notes
+    -----
+    With :math:`n` outcomes :math:`x_{(1)} \le \dots \le x_{(n)}` and the tail count :math:`c = n (1 - level)`,
+
+    .. math:: ES = -\frac{1}{c} \Bigl( \sum_{i \le \lfloor c \rfloor} x_{(i)}
+              + (c - \lfloor c \rfloor) \, x_{(\lfloor c \rfloor + 1)} \Bigr),
+
+    which is the estimator of [1]_ and the minimum of [2]_; for :math:`c \le 1` it is minus the worst outcome. A tail
+    count within :math:`n 2^{-53}` of a whole number is that number, so that 0.9 of 10 outcomes is one. With weights,
+    their sum stands for n and cumulative weights for ranks.
+
+    The sum is correctly rounded. The result therefore depends neither on order, strides, axis, instruction set nor
+    number of threads, to the last bit. Infinite losses in the tail give inf, infinities of both signs NaN.
+
+    References
+    ----------
+    .. [1] Acerbi, C. and Tasche, D. (2002). On the coherence of expected shortfall. Journal of Banking & Finance 26(7),
+       1487-1503.
+    .. [2] Rockafellar, R. T. and Uryasev, S. (2000). Optimization of conditional value-at-risk. Journal of Risk 2(3),
+       21-41.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cshortfall
+    >>> pnl = np.array([1.0, -3.0, 2.0, 0.5, -1.0, 0.0, 4.0, -2.0])
+    >>> cshortfall.es(pnl, level=0.75)
+    2.5
+    >>> cshortfall.es(pnl.reshape(2, 4), level=[0.5, 0.75], axis=1)
+    array([[1.25, 3.  ],
+           [1.5 , 2.  ]])
+    >>> cshortfall.es(pnl, level=0.75, weights=[1, 1, 1, 1, 1, 1, 1, 3])
+    2.4
+    """
     cdef double es, var
     if is_common(x, level, axis, weights, tail, nan_policy, method, out):
         tail_of_array(x, level, tail is "upper", &es, &var)
@@ -63,7 +152,60 @@ def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pro
 
 def var(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="propagate", method="historical",
         quantile_method="inverted_cdf", out=None):
-    """VAR_DOC"""
+    """Return the Value at Risk: the loss that is exceeded in less than ``1 - level`` of the outcomes.
+
+    Parameters
+    ----------
+    x, level, axis, weights, tail, nan_policy, method, out
+        As for `es`.
+    quantile_method : str
+        Quantile rule, by its name in `numpy.quantile`; for the historical estimator without weights. It never changes
+        the Expected Shortfall.
+
+    Returns
+    -------
+    float, ndarray of float64, series or data frame
+        Value at Risk in the unit of `x`, positive when money is lost; in the form of `es`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `es`; also an unknown `quantile_method`, or another than "inverted_cdf" with weights or with another
+        estimator.
+
+    Warns
+    -----
+    LevelWarning
+        ``0 < level <= 0.2``, nearly always a tail mass by mistake.
+    RuntimeWarning
+        A slice that ``nan_policy="omit"`` leaves empty; its result is NaN.
+
+    See Also
+    --------
+    es : the Expected Shortfall.
+    es_var : both in one pass.
+
+    Notes
+    -----
+    With the tail count :math:`c` of `es`, minus the :math:`\lceil c \rceil`-th worst outcome: the quantile of type 1 of
+    [1]_, ``-numpy.quantile(x, 1 - level, method="inverted_cdf")`` where that is not thrown off by the rounding of
+    ``1 - level``. Both tails mirror to the bit: ``var(x, tail="lower") == var(-x, tail="upper")``.
+
+    References
+    ----------
+    .. [1] Hyndman, R. J. and Fan, Y. (1996). Sample quantiles in statistical packages. The American Statistician 50(4),
+       361-365, definition 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cshortfall
+    >>> pnl = np.array([1.0, -3.0, 2.0, 0.5, -1.0, 0.0, 4.0, -2.0])
+    >>> cshortfall.var(pnl, level=0.75)
+    2.0
+    >>> cshortfall.var(pnl, level=0.75, quantile_method="linear")
+    1.25
+    """
     cdef double es, var
     if quantile_method is "inverted_cdf" and is_common(x, level, axis, weights, tail, nan_policy, method, out):
         tail_of_array(x, level, tail is "upper", &es, &var)
@@ -75,7 +217,50 @@ def var(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pr
 
 def es_var(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="propagate", method="historical",
            out=None):
-    """ES_VAR_DOC"""
+    """Return Expected Shortfall and Value at Risk, found in one pass.
+
+    Parameters
+    ----------
+    x, level, axis, weights, tail, nan_policy, method
+        As for `es`.
+    out : pair of ndarray of float64, optional
+        Receive the Expected Shortfall and the Value at Risk, and are returned.
+
+    Returns
+    -------
+    ESVaR
+        Named tuple ``(es, var)`` of what `es` and `var` return, to the bit.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `es`.
+
+    Warns
+    -----
+    LevelWarning
+        ``0 < level <= 0.2``, nearly always a tail mass by mistake.
+    RuntimeWarning
+        A slice that ``nan_policy="omit"`` leaves empty; its results are NaN.
+
+    See Also
+    --------
+    es : the definition of the Expected Shortfall.
+    var : the definition of the Value at Risk.
+
+    References
+    ----------
+    .. [1] Rockafellar, R. T. and Uryasev, S. (2002). Conditional value-at-risk for general loss distributions. Journal
+       of Banking & Finance 26(7), 1443-1471.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cshortfall
+    >>> pnl = np.array([1.0, -3.0, 2.0, 0.5, -1.0, 0.0, 4.0, -2.0])
+    >>> cshortfall.es_var(pnl, level=0.75)
+    ESVaR(es=2.5, var=2.0)
+    """
     cdef double es, var
     if is_common(x, level, axis, weights, tail, nan_policy, method, out):
         tail_of_array(x, level, tail is "upper", &es, &var)
