@@ -100,6 +100,7 @@ def report(
         Path | None,
         typer.Argument(
             metavar="FILE",
+            readable=False,
             help="CSV (also compressed) or Parquet file with one row for each day and one column for each asset; "
             "- is standard input. Default: the embedded daily returns of 20 US shares.",
             show_default=False,

@@ -293,8 +293,8 @@ def simple_returns(
     Examples
     --------
     >>> from cshortfall.report import simple_returns
-    >>> simple_returns([[100.0], [102.0], [51.0]], ["A"]).tolist()
-    [[0.02], [-0.5]]
+    >>> simple_returns([[100.0], [150.0], [75.0]], ["A"]).tolist()
+    [[0.5], [-0.5]]
     """
     table = Observations.checked(prices, names, labels, nan_policy=nan_policy)
     values = table.values

@@ -1,12 +1,21 @@
 /* Moving and combining blocks: columns into rows, outcomes without the missing ones, portfolios of assets. */
 
+#define CS_ROWS_AHEAD 48 /* rows fetched early: a memory access takes as long as moving so many */
+
 /* out[c out_stride + t] = x[t stride + c] for c < columns, t < n: columns of a matrix in C order as contiguous rows. The
  * caller chooses few columns, so that the rows stay in the second-level cache and every line read is used whole. */
 CS_INLINE void gather_columns_of(const void *x, int is_f32, ptrdiff_t stride, size_t columns, size_t n, double *out,
                                  size_t out_stride) {
     size_t t = 0, whole = columns / CS_LANES * CS_LANES;
+    ptrdiff_t width = is_f32 ? 4 : 8;
     vd none = vd_set(0.0);
     for (; t + CS_LANES <= n; t += CS_LANES) {
+        /* Rows lie far apart: no prefetcher of the processor sees them coming. */
+        for (size_t k = 0; k < CS_LANES; k++) {
+            const char *ahead = (const char *)x + (ptrdiff_t)(t + k + CS_ROWS_AHEAD) * stride * width;
+            if (t + k + CS_ROWS_AHEAD < n)
+                for (size_t c = 0; c < columns * (size_t)width; c += 64) prefetch_far(ahead + c);
+        }
         for (size_t c = 0; c < whole; c += CS_LANES) {
             vd r[CS_LANES];
             for (size_t k = 0; k < CS_LANES; k++) {

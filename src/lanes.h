@@ -1,7 +1,7 @@
 /* Vector primitives: each is one exactly specified operation, defined for AVX-512, AVX2, NEON and portable C.
  *
  * Kernels are written once over these names. A primitive that acts lane by lane gives the same bits at every width;
- * kernels whose result depends on how values meet in lanes (sums) certify the correctly rounded value instead, see
+ * kernels whose intermediate sums depend on how values meet in lanes certify the correctly rounded quotient instead, see
  * exact.h. Everything is static: the linker must never share a copy compiled for one instruction set with another.
  *
  * vd: CS_LANES doubles. vm: one truth value a lane. Comparisons with NaN: lt, le, eq are false; nge is true. */
@@ -26,13 +26,14 @@
 #define CS_ALIGNED(n) __attribute__((aligned(n)))
 #endif
 
-CS_INLINE void prefetch(const void *p) {
+/* Hints: into the first-level cache, or the second. */
 #if defined(_MSC_VER)
-    (void)p;
+#define prefetch(p) ((void)(p))
+#define prefetch_far(p) ((void)(p))
 #else
-    __builtin_prefetch(p);
+#define prefetch(p) __builtin_prefetch(p)
+#define prefetch_far(p) __builtin_prefetch(p, 0, 2)
 #endif
-}
 
 /* Every buffer that vd_append writes to needs this many doubles of slack behind its last element. */
 #define CS_SLACK 8

@@ -81,19 +81,26 @@ static double stream_normal(stream *s) {
     return b * factor;
 }
 
-/* Marsaglia and Tsang (2000), shape >= 1. */
-static double stream_gamma(stream *s, double shape) {
+/* What Marsaglia and Tsang's method (2000) needs of a shape >= 1. */
+typedef struct {
+    double d, c;
+} gamma_shape;
+
+static gamma_shape gamma_of(double shape) {
     const double d = shape - 1.0 / 3.0;
-    const double c = 1.0 / sqrt(9.0 * d);
+    return (gamma_shape){d, 1.0 / sqrt(9.0 * d)};
+}
+
+static double stream_gamma(stream *s, gamma_shape shape) {
     for (;;) {
         const double x = stream_normal(s);
-        const double root = 1.0 + c * x;
+        const double root = 1.0 + shape.c * x;
         if (root <= 0.0) continue;
         const double v = root * root * root;
         const double u = stream_uniform(s);
         const double square = x * x;
-        if (u < 1.0 - 0.0331 * square * square) return d * v;
-        if (cs_log(u) < 0.5 * square + d * (1.0 - v + cs_log(v))) return d * v;
+        if (u < 1.0 - 0.0331 * square * square) return shape.d * v;
+        if (cs_log(u) < 0.5 * square + shape.d * (1.0 - v + cs_log(v))) return shape.d * v;
     }
 }
 
@@ -115,10 +122,9 @@ void cs_positions_fill(const double *weights, size_t n, double *cumulative, int6
     }
 }
 
+/* The position of u in [0, 1 - 2^-53], for which u n rounds to less than n. */
 static inline size_t position_of(cs_positions positions, double u) {
-    const double scaled = u * (double)positions.n;
-    size_t i = (size_t)(int64_t)scaled;
-    i = i < positions.n ? i : positions.n - 1;
+    size_t i = (size_t)(int64_t)(u * (double)positions.n);
     if (positions.cumulative) {
         i = (size_t)positions.guide[i];
         while (i + 1 < positions.n && positions.cumulative[i] <= u) i++;
@@ -126,40 +132,49 @@ static inline size_t position_of(cs_positions positions, double u) {
     return i;
 }
 
-/* Standard error of ES from the sums of (L - VaR)+ and of its square over a resample. */
-static double tail_error(double sum, double squares, double draws, double tail_count) {
-    const double spread = squares - sum * sum / draws;
-    return sqrt((spread > 0.0 ? spread : 0.0) * draws / (draws - 1.0)) / tail_count;
+/* Adds the excess over `value` of `count` outcomes, drawn below `limit`, and its square to the sums. */
+static inline void add_excesses(stream *s, const double *losses, cs_positions positions, size_t count, double limit,
+                                double value, double *sum, double *square_sum) {
+    double sums[LANES] = {0.0}, squares[LANES] = {0.0};
+    for (size_t drawn = 0; drawn < count; drawn += LANES) {
+        double u[LANES], excess[LANES];
+        stream_group(s, u);
+        for (size_t lane = 0; lane < LANES; lane++) u[lane] *= limit;
+        for (size_t lane = 0; lane < LANES; lane++) excess[lane] = losses[position_of(positions, u[lane])] - value;
+        for (size_t lane = count - drawn; lane < LANES; lane++) excess[lane] = 0.0;
+        for (size_t lane = 0; lane < LANES; lane++) {
+            sums[lane] += excess[lane];
+            squares[lane] += excess[lane] * excess[lane];
+        }
+    }
+    *sum = lanes_sum(sums);
+    *square_sum = lanes_sum(squares);
 }
 
 void cs_resample_tail(const double *losses, cs_positions positions, size_t draws, double tail_count,
                       const uint64_t key[4], size_t block, size_t count, double *es, double *var,
                       double *standard_error) {
     const size_t worst = (size_t)ceil(tail_count);
+    const gamma_shape inside = gamma_of((double)worst), outside = gamma_of((double)(draws + 1 - worst));
+    const double n = (double)draws, scale = n / (n - 1.0) / (tail_count * tail_count);
+    const cs_positions equal = {NULL, NULL, positions.n};
     stream s;
     stream_start(&s, key, block);
     for (size_t replicate = 0; replicate < count; replicate++) {
-        const double below = stream_gamma(&s, (double)worst);
-        const double limit = below / (below + stream_gamma(&s, (double)(draws + 1 - worst)));
+        const double below = stream_gamma(&s, inside);
+        const double share = below / (below + stream_gamma(&s, outside));
+        const double limit = share < 1.0 ? share : 1.0 - 0x1p-53;
         const double value = losses[position_of(positions, limit)];
-        double sums[LANES] = {0.0}, squares[LANES] = {0.0};
-        for (size_t drawn = 1; drawn < worst; drawn += LANES) {
-            double u[LANES], excess[LANES];
-            const size_t lanes = worst - drawn < LANES ? worst - drawn : LANES;
-            stream_group(&s, u);
-            for (size_t lane = 0; lane < LANES; lane++) u[lane] *= limit;
-            for (size_t lane = 0; lane < LANES; lane++) excess[lane] = losses[position_of(positions, u[lane])] - value;
-            for (size_t lane = lanes; lane < LANES; lane++) excess[lane] = 0.0;
-            for (size_t lane = 0; lane < LANES; lane++) {
-                sums[lane] += excess[lane];
-                squares[lane] += excess[lane] * excess[lane];
-            }
-        }
-        const double sum = lanes_sum(sums);
+        double sum, squares;
+        if (positions.cumulative)
+            add_excesses(&s, losses, positions, worst - 1, limit, value, &sum, &squares);
+        else
+            add_excesses(&s, losses, equal, worst - 1, limit, value, &sum, &squares);
         var[replicate] = value;
         if (value - value == 0.0) {
+            const double spread = squares - sum * sum / n;
             es[replicate] = value + sum / tail_count;
-            standard_error[replicate] = tail_error(sum, lanes_sum(squares), (double)draws, tail_count);
+            standard_error[replicate] = sqrt((spread > 0.0 ? spread : 0.0) * scale);
         } else {
             es[replicate] = value;
             standard_error[replicate] = cs_double_of(0x7FF8000000000000u);

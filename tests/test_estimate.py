@@ -123,6 +123,31 @@ def test_weights_against_the_sampler_have_the_bits_of_the_textbook(name):
     assert_is_the_textbook(sample, [0.5, 0.99], "lower", lone, "one outcome holds the mass")
 
 
+@pytest.mark.parametrize("spread", [10, 60, 300, 1000])
+def test_weights_of_many_magnitudes_have_the_bits_of_the_textbook(spread):
+    """Most of W cancels in W (1 - level), and in what remains of it at the boundary."""
+    for n in (2, 3, 7, 16, 40, 150):
+        for seed in range(12):
+            exponents = (datasets.random_words(n, 90 + seed) % np.uint64(2 * spread)).astype(np.int64) - spread
+            weights = np.ldexp(datasets.uniforms(n, 91 + seed), exponents)
+            levels = [1 - 2.0 ** -(2 + 4 * step) for step in range(13)] + [*datasets.uniforms(3, seed)]
+            expected = [textbook.es_var(datasets.bells(n, seed), level, weights)[:2] for level in levels]
+            result = es_var(datasets.bells(n, seed), levels, weights=weights)
+            assert_same_bits(np.transpose(result), expected, f"n={n} seed={seed}")
+
+
+@pytest.mark.parametrize("n", [2, 3, 17, 64, 793])
+def test_nearly_equal_weights_have_the_bits_of_the_textbook(n):
+    for seed in range(30):
+        weights = np.full(n, datasets.uniforms(1, seed)[0])
+        weights[seed % n] *= 1 + 2.0**-51
+        levels = datasets.uniforms(4, seed + 100)
+        for name in ("few distinct", "bells", "midpoints"):
+            sample = datasets.FINITE[name](n)
+            expected = [textbook.es_var(sample, level, weights)[:2] for level in levels]
+            assert_same_bits(np.transpose(es_var(sample, levels, weights=weights)), expected, f"{name} seed={seed}")
+
+
 def test_a_million_weighted_values_have_the_bits_of_the_textbook():
     n = 1_000_000
     assert_is_the_textbook(datasets.returns(n), [0.975], "lower", datasets.uniforms(n, 77))

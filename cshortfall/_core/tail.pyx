@@ -1,13 +1,13 @@
 """Buffers to pointers: rows of any layout through the kernels, in parallel over blocks of rows or parts of one row.
 
 This module links the C objects and owns the choice of the instruction set. No result depends on the number of threads:
-the kernels round exact sums, so neither the parts nor their order can be seen.
+the kernels round the quotient of exact sums once, so neither the parts nor their order can be seen.
 """
 
 import os
 
 from cython.parallel cimport prange
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memmove
 
@@ -276,18 +276,27 @@ cdef inline int reads_in_place(const matrix *m) noexcept nogil:
     return m.stride == width_of(m)
 
 
+cdef inline size_t gathered_stride(size_t n) noexcept nogil:
+    """Doubles from one gathered row to the next: whole cache lines, an odd number of them to spread over a cache's sets."""
+    return (n + 7) // 8 * 8 + (8 if (n + 7) // 8 % 2 == 0 else 0)
+
+
+cdef inline double *cache_line(double *p) noexcept nogil:
+    return <double *>((<uintptr_t>p + 63) // 64 * 64)
+
+
 cdef void gather(const matrix *m, size_t first, size_t rows, size_t n, double *out) noexcept nogil:
-    """Rows from `first` as contiguous doubles."""
+    """Rows from `first` as contiguous doubles, gathered_stride(n) apart."""
     cdef const char *start = m.data + <Py_ssize_t>first * m.row_stride
     cdef const char *p
-    cdef size_t r, i
+    cdef size_t r, i, apart = gathered_stride(n)
     if m.row_stride == width_of(m) and m.stride % width_of(m) == 0:
-        cs_active().gather_columns(start, m.is_f32, m.stride // width_of(m), rows, n, out, n)
+        cs_active().gather_columns(start, m.is_f32, m.stride // width_of(m), rows, n, out, apart)
         return
     for r in range(rows):
         p = start + <Py_ssize_t>r * m.row_stride
         for i in range(n):
-            out[r * n + i] = (<const float *>p)[0] if m.is_f32 else (<const double *>p)[0]
+            out[r * apart + i] = (<const float *>p)[0] if m.is_f32 else (<const double *>p)[0]
             p += m.stride
 
 
@@ -329,10 +338,11 @@ cdef void run_row(const job *j, size_t row, const cs_outcomes *given, const doub
 cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noexcept nogil:
     """Rows [first, last), with memory for: kernel scratch, gathered rows and weights, outcomes present, targets, results."""
     cdef double *scratch = memory
-    cdef double *rows = scratch + j.scratch_size
-    cdef double *weight_rows = rows + (0 if reads_in_place(&j.x) else j.gathered_rows * j.n + SLACK)
+    cdef size_t apart = gathered_stride(j.n)
+    cdef double *rows = cache_line(scratch + j.scratch_size)
+    cdef double *weight_rows = rows + (0 if reads_in_place(&j.x) else j.gathered_rows * apart)
     cdef double *present = weight_rows + (0 if not j.weighted or reads_in_place(&j.weights)
-                                          else j.gathered_rows * j.n + SLACK)
+                                          else j.gathered_rows * apart)
     cdef cs_target *targets = <cs_target *>(present + (2 * (j.n + SLACK) if j.omit else 0))
     cdef cs_target *omitted = targets + j.n_levels
     cdef cs_tail *results = <cs_tail *>(omitted + j.n_levels)
@@ -357,14 +367,14 @@ cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noex
                 x.next = <const char *>x.data + j.x.row_stride if row + 1 < last else NULL
                 x.is_f32 = j.x.is_f32
             else:
-                x.data = rows + (row - start) * j.n
+                x.data = rows + (row - start) * apart
                 x.next = NULL
                 x.is_f32 = 0
             if j.weighted:
                 if reads_in_place(&j.weights):
                     weights = <const double *>(j.weights.data + <Py_ssize_t>row * j.weights.row_stride)
                 else:
-                    weights = weight_rows + (row - start) * j.n
+                    weights = weight_rows + (row - start) * apart
             run_row(j, row, &x, weights, targets, omitted, results, scratch, present)
             row += 1
 
@@ -373,11 +383,13 @@ cdef size_t memory_of(const job *j) noexcept nogil:
     """Doubles that run_rows needs."""
     cdef size_t size = j.scratch_size
     if not reads_in_place(&j.x):
-        size += j.gathered_rows * j.n + SLACK
+        size += j.gathered_rows * gathered_stride(j.n)
     if j.weighted and not reads_in_place(&j.weights):
-        size += j.gathered_rows * j.n + SLACK
+        size += j.gathered_rows * gathered_stride(j.n)
     if j.omit:
         size += 2 * (j.n + SLACK)
+    # Rows begin on a cache line.
+    size += SLACK
     return size + SLACK + j.n_levels * (2 * sizeof(cs_target) + sizeof(cs_tail)) // sizeof(double)
 
 
