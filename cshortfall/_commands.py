@@ -13,7 +13,7 @@ import math
 import os
 import re
 import sys
-import time
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -347,27 +347,21 @@ def _warnings_as_lines() -> Iterator[None]:
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[int, int, str], None] | None]:
     """Show a bar on standard error once the work has taken a while, if a person is looking."""
-    if not sys.stderr.isatty():
+    console = Console(stderr=True, markup=False)
+    if not (sys.stderr.isatty() and console.is_interactive):
         yield None
         return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True, markup=False),
-        transient=True,
-    )
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console, transient=True)
     task = bar.add_task("", total=None)
-    start = time.monotonic()
-
-    def step(done: int, total: int, name: str) -> None:
-        if not bar.live.is_started and time.monotonic() - start > SECONDS_BEFORE_PROGRESS:
-            bar.start()
-        bar.update(task, completed=done, total=total, description=name)
-
+    late = threading.Timer(SECONDS_BEFORE_PROGRESS, bar.start)
+    late.daemon = True
+    late.start()
     try:
-        yield step
+        yield lambda done, total, name: bar.update(task, completed=done, total=total, description=name)
     finally:
-        bar.stop()
+        late.cancel()
+        late.join()
+        if bar.live.is_started:
+            bar.stop()

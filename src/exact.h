@@ -123,12 +123,11 @@ CS_COLD void cs_exact_settle(cs_exact *a) {
 /* += sign * m * 2^e for m < 2^64. */
 CS_INLINE void cs_exact_add_scaled(cs_exact *a, uint64_t m, int e, int sign) {
     unsigned position = (unsigned)(e + CS_EXACT_BIAS), shift = position & 31;
-    int64_t *w = a->word + (position >> 5);
-    uint64_t low = (m & 0xffffffffu) << shift, high = (m >> 32) << shift;
-    int64_t w0 = (int64_t)(low & 0xffffffffu), w1 = (int64_t)((low >> 32) + (high & 0xffffffffu)), w2 = (int64_t)(high >> 32);
-    w[0] += sign < 0 ? -w0 : w0;
-    w[1] += sign < 0 ? -w1 : w1;
-    w[2] += sign < 0 ? -w2 : w2;
+    int64_t *w = a->word + (position >> 5), negate = sign < 0 ? -1 : 0;
+    uint64_t low = m << shift, high = m >> 32 >> (32 - shift);
+    w[0] += ((int64_t)(low & 0xffffffffu) ^ negate) - negate;
+    w[1] += ((int64_t)(low >> 32) ^ negate) - negate;
+    w[2] += ((int64_t)high ^ negate) - negate;
     if (CS_UNLIKELY(++a->pending == 1u << 28)) cs_exact_settle(a);
 }
 

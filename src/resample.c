@@ -140,8 +140,9 @@ static inline void add_excesses(stream *s, const double *losses, cs_positions po
         double u[LANES], excess[LANES];
         stream_group(s, u);
         for (size_t lane = 0; lane < LANES; lane++) u[lane] *= limit;
+        /* At the limit the excess is 0. */
+        for (size_t lane = count - drawn; lane < LANES; lane++) u[lane] = limit;
         for (size_t lane = 0; lane < LANES; lane++) excess[lane] = losses[position_of(positions, u[lane])] - value;
-        for (size_t lane = count - drawn; lane < LANES; lane++) excess[lane] = 0.0;
         for (size_t lane = 0; lane < LANES; lane++) {
             sums[lane] += excess[lane];
             squares[lane] += excess[lane] * excess[lane];

@@ -23,6 +23,7 @@
 #define CS_MINIMA_MOST 4096  /* longest row that is read twice for a bracket that cannot miss */
 #define CS_CACHED 262144     /* outcomes that a second-level cache holds */
 #define CS_SUM_STEPS 256     /* vectors a lane adds before it is folded into the total: bounds the error term */
+#define CS_EXACT_BLOCK 1024  /* outcomes searched at a time for an exact sum */
 #define CS_ATTEMPTS 4        /* brackets drawn before bisection */
 #define CS_SAMPLE_MOST 16384 /* doubles of scratch that a sample may take */
 
@@ -354,6 +355,12 @@ CS_INLINE uint64_t scramble(uint64_t z) {
     return z ^ (z >> 31);
 }
 
+/* After a miss the places depend on where the outcomes lie in memory, which whoever made them did not know: the sample may
+ * change the time, never the result. */
+CS_INLINE uint64_t sample_seed(const cs_outcomes *x, unsigned attempt) {
+    return attempt == 0 ? 0 : scramble((uint64_t)(uintptr_t)x->data + attempt);
+}
+
 /* Runs of eight neighbours, one at a random place in each of `runs` equal strata: a run costs one cache line, strata
  * make sorted and trending data harmless. */
 static void outcomes_sample(const cs_outcomes *x, size_t runs, uint64_t seed, double *out) {
@@ -445,7 +452,7 @@ static int outcomes_bracket(const cs_outcomes *x, size_t rank, unsigned attempt,
     if (bracketed) return bracketed > 0;
     while (2 * runs <= most_runs && 16 * runs * runs < x->n) runs *= 2;
     for (unsigned k = 0; k < attempt && 2 * runs <= most_runs && 64 * runs < x->n; k++) runs *= 2;
-    outcomes_sample(x, runs, attempt, scratch);
+    outcomes_sample(x, runs, sample_seed(x, attempt), scratch);
     /* In the caches keeping is cheap and makes what follows short; beyond them it would cost memory. */
     return sample_bracket(scratch, 8 * runs, (double)rank / (double)x->n, (attempt + 1) * (x->n > 65536 ? 3.5 : 2.0),
                           x->n <= CS_CACHED ? 0.55 : 0.3, bracket);
@@ -607,14 +614,18 @@ CS_INLINE void selection_begin(selection *s) {
 CS_COLD double tail_exact(const selection *s, const cs_target *t) {
     cs_exact total, count;
     size_t below = 0;
+    double kept[CS_EXACT_BLOCK + CS_SLACK];
+    cs_bracket bracket = {-INFINITY, s->value, 1};
+    cs_outcomes block = s->source;
     cs_exact_zero(&total);
     cs_exact_zero(&count);
-    for (size_t i = 0; i < s->source.n; i++) {
-        double v = outcome_at(&s->source, i);
-        if (v < s->value) {
-            cs_exact_add(&total, v);
-            below++;
-        }
+    for (size_t i = 0; i < s->source.n; i += CS_EXACT_BLOCK) {
+        cs_pass pass;
+        block.data = (const char *)s->source.data + i * (block.is_f32 ? 4 : 8);
+        block.n = s->source.n - i < CS_EXACT_BLOCK ? s->source.n - i : CS_EXACT_BLOCK;
+        outcomes_pass(&block, &bracket, kept, CS_EXACT_BLOCK, &pass);
+        for (size_t k = 0; k < pass.kept; k++) cs_exact_add(&total, kept[k]);
+        below += pass.kept;
     }
     cs_exact_add_product(&total, t->c0 - (double)below, s->value);
     cs_exact_add_product(&total, t->c1, s->value);

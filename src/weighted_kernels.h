@@ -177,8 +177,8 @@ static void weighted_bracket(const weighted *p, double goal, double total, unsig
     cs_outcomes w = outcomes_of(p->w, p->x.n);
     while (8 * runs < CS_WEIGHTED_SAMPLE && 16 * runs * runs < p->x.n) runs *= 2;
     size = 8 * runs;
-    outcomes_sample(&p->x, runs, attempt, sx);
-    outcomes_sample(&w, runs, attempt, sw);
+    outcomes_sample(&p->x, runs, sample_seed(&p->x, attempt), sx);
+    outcomes_sample(&w, runs, sample_seed(&p->x, attempt), sw);
     *low = -INFINITY;
     *high = NAN;
     for (size_t i = 0; i < size; i++) {

@@ -15,7 +15,7 @@ from bits import assert_same_bits
 
 import cshortfall
 from cshortfall import es, es_gradient, es_of_portfolios, es_var, tail_weights
-from cshortfall._core.tail import available_isas
+from cshortfall._core.tail import available_isas, tail_rows
 
 pytestmark = pytest.mark.filterwarnings("ignore::cshortfall.LevelWarning")
 
@@ -118,6 +118,33 @@ def test_the_number_of_threads_does_not_change_a_bit(threads):
             for got, wanted in zip(result, expected[name], strict=True):
                 assert_same_bits(got, wanted, f"{name}, {count} threads")
     assert expected["one sample"].es[0] == textbook.es(datasets.heavy_tails(1_600_000), 0.975)
+
+
+PARTED = (
+    *("heavy tails", "returns", "sorted", "two values", "cancelling", "overflowing sum", "both infinities"),
+    *("an infinite loss", "low wherever the kernels sample", "high wherever the kernels sample", "low blocks of 512"),
+    *("one dense cluster", "rising scale", "tail in one block"),
+)
+
+
+@pytest.mark.parametrize("name", PARTED)
+def test_the_parts_of_a_long_row_do_not_show(name):
+    """The kernels are called with numbers of threads that the caller's cap may not allow."""
+    sample = (datasets.NAMED | datasets.ADVERSARIAL)[name](20_011)
+    weights = datasets.unequal_weights(sample.size)
+    sparse = datasets.with_missing(sample, "many")
+    for level in (0.3, 0.975, 0.9999):
+        expected = textbook.es_var(sample, level)[:2]
+        weighted = textbook.es_var(sample, level, weights, "upper")[:2]
+        omitted = textbook.es_var(sparse, level, nan_policy="omit")[:2]
+        for threads in (1, 2, 3, 4, 7):
+            for results, wanted in (
+                (tail_rows(sample[None], np.array([level]), False, False, None, threads), expected),
+                (tail_rows(sample[None], np.array([level]), True, False, weights[None], threads), weighted),
+                (tail_rows(sparse[None], np.array([level]), False, True, None, threads), omitted),
+                (tail_rows(sparse[None], np.array([level]), False, False, None, threads), (np.nan, np.nan)),
+            ):
+                assert_same_bits((results[0][0, 0], results[1][0, 0]), wanted, f"{threads} threads, level {level}")
 
 
 @pytest.mark.parametrize("name", ["heavy tails", "returns", "cancelling", "wide exponents", "midpoints nudged"])

@@ -432,23 +432,35 @@ class Terminal(io.StringIO):
 
 
 class TestProgress:
+    @pytest.fixture(autouse=True)
+    def capable_terminal(self, monkeypatch):
+        monkeypatch.setenv("TERM", "xterm")
+
     def test_a_terminal_sees_a_bar_when_it_takes_long(self, call, monkeypatch):
         screen = Terminal()
         monkeypatch.setattr(sys, "stderr", screen)
-        monkeypatch.setattr(_commands, "SECONDS_BEFORE_PROGRESS", -1.0)
+        monkeypatch.setattr(_commands, "SECONDS_BEFORE_PROGRESS", 0.0)
         code, output, _ = call(*THREE, *QUICK)
         assert code == 0
         assert "━" in screen.getvalue()
         assert "\x1b" not in output
 
+    def test_a_terminal_that_cannot_move_back_sees_none(self, call, monkeypatch):
+        screen = Terminal()
+        monkeypatch.setenv("TERM", "dumb")
+        monkeypatch.setattr(sys, "stderr", screen)
+        monkeypatch.setattr(_commands, "SECONDS_BEFORE_PROGRESS", 0.0)
+        call(*THREE, *QUICK)
+        assert screen.getvalue() == ""
+
     def test_quick_work_shows_none(self, call, monkeypatch):
         screen = Terminal()
         monkeypatch.setattr(sys, "stderr", screen)
-        monkeypatch.setattr(_commands, "SECONDS_BEFORE_PROGRESS", 1e9)
+        monkeypatch.setattr(_commands, "SECONDS_BEFORE_PROGRESS", 1e6)
         call(*THREE, *QUICK)
         assert screen.getvalue() == ""
 
     def test_a_file_sees_none(self, call, monkeypatch):
-        monkeypatch.setattr(_commands, "SECONDS_BEFORE_PROGRESS", -1.0)
+        monkeypatch.setattr(_commands, "SECONDS_BEFORE_PROGRESS", 0.0)
         _, _, errors = call(*THREE, *QUICK)
         assert errors == []
