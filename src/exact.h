@@ -240,16 +240,18 @@ CS_COLD double cs_exact_ratio(cs_exact *n, cs_exact *d) {
     return sign < 0 ? -v : v;
 }
 
-/* n/d rounded once if the bounds certify it; d > 0. */
+/* n/d rounded once if the bounds certify it; d > 0. With both pairs normalised, the part of the quotient behind q is known
+ * to about 2^-50 of itself. */
 CS_INLINE int cs_sum_ratio(const cs_sum *n, const cs_sum *d, double *value) {
-    double q = n->hi / d->hi, rest, slack, below, above;
+    double nl, dl, nh = cs_two_sum(n->hi, n->lo, &nl), dh = cs_two_sum(d->hi, d->lo, &dl);
+    double q = nh / dh, rest, slack, below, above;
     *value = 0.0;
-    if (n->hi == 0.0 && n->lo == 0.0 && n->err == 0.0) return 1;
-    if (!(fabs(n->hi) > 0x1p-900 && fabs(q) > 0x1p-900)) return 0;
-    rest = fma(-q, d->hi, n->hi);
-    slack = n->err + fabs(q) * d->err + 0x1p-50 * (fabs(rest) + fabs(n->lo) + fabs(q * d->lo));
-    rest = (rest + (n->lo - q * d->lo)) / d->hi;
-    slack /= d->hi;
+    if (nh == 0.0 && n->err == 0.0) return 1;
+    if (!(fabs(nh) > 0x1p-900 && fabs(q) > 0x1p-900)) return 0;
+    rest = fma(-q, dh, nh);
+    slack = n->err + fabs(q) * d->err + 0x1p-50 * (fabs(rest) + fabs(nl) + fabs(q * dl));
+    rest = (rest + (nl - q * dl)) / dh;
+    slack = 1.0000001 * slack / dh;
     below = q + (rest - slack);
     above = q + (rest + slack);
     *value = below;

@@ -20,7 +20,7 @@
 #define CS_ALIGNED(n) __declspec(align(n))
 #else
 #define CS_INLINE static inline __attribute__((always_inline))
-#define CS_COLD static inline __attribute__((noinline))
+#define CS_COLD static __attribute__((noinline, unused))
 #define CS_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define CS_RESTRICT restrict
 #define CS_ALIGNED(n) __attribute__((aligned(n)))

@@ -159,13 +159,17 @@ void cs_resample_tail(const double *losses, cs_positions positions, size_t draws
     const gamma_shape inside = gamma_of((double)worst), outside = gamma_of((double)(draws + 1 - worst));
     const double n = (double)draws, scale = n / (n - 1.0) / (tail_count * tail_count);
     const cs_positions equal = {NULL, NULL, positions.n};
+    double limits[CS_RESAMPLE_BLOCK];
     stream s;
     stream_start(&s, key, block);
+    /* First all limits, for their rejections cost more between the other draws. */
     for (size_t replicate = 0; replicate < count; replicate++) {
         const double below = stream_gamma(&s, inside);
         const double share = below / (below + stream_gamma(&s, outside));
-        const double limit = share < 1.0 ? share : 1.0 - 0x1p-53;
-        const double value = losses[position_of(positions, limit)];
+        limits[replicate] = share < 1.0 ? share : 1.0 - 0x1p-53;
+    }
+    for (size_t replicate = 0; replicate < count; replicate++) {
+        const double limit = limits[replicate], value = losses[position_of(positions, limit)];
         double sum, squares;
         if (positions.cumulative)
             add_excesses(&s, losses, positions, worst - 1, limit, value, &sum, &squares);

@@ -118,9 +118,9 @@ def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pro
     count within :math:`n 2^{-53}` of a whole number is that number, so that 0.9 of 10 outcomes is one. With weights,
     their sum stands for n and cumulative weights for ranks.
 
-    The result is the double nearest to this quotient, of which nothing is rounded before. It therefore depends neither
-    on order, strides, axis, instruction set nor number of threads, to the last bit. Infinite losses in the tail give
-    inf, infinities of both signs NaN.
+    The result is the double nearest to this exact quotient. It therefore depends neither on order, strides, axis,
+    instruction set nor number of threads, to the last bit. Infinite losses in the tail give inf, infinities of both
+    signs NaN.
 
     References
     ----------
