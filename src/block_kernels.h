@@ -69,26 +69,29 @@ static size_t kernel_drop_missing(const cs_outcomes *x, const double *weights, d
 #define CS_PORTFOLIO_TILE 4
 
 /* out[p n + s] = weights[p, 0] columns[0, s] + weights[p, 1] columns[1, s] + ..., added in this order with every product
- * rounded, so that the bits are those of the plain loop. n: whole vectors. */
+ * rounded, so that the bits are those of the plain loop. n: a multiple of 16. */
 static void kernel_portfolio_block(const double *columns, size_t n_assets, size_t n, const double *weights,
                                    size_t n_portfolios, double *out) {
     for (size_t p = 0; p < n_portfolios; p += CS_PORTFOLIO_TILE) {
         size_t tile = n_portfolios - p < CS_PORTFOLIO_TILE ? n_portfolios - p : CS_PORTFOLIO_TILE;
         const double *w = weights + p * n_assets;
         if (tile == CS_PORTFOLIO_TILE) {
-            for (size_t s = 0; s < n; s += CS_LANES) {
-                vd a0 = vd_set(0.0), a1 = a0, a2 = a0, a3 = a0;
+            /* Two vectors of scenarios by four portfolios: enough sums in flight to hide the latency of an addition. */
+            for (size_t s = 0; s < n; s += 2 * CS_LANES) {
+                vd sums[CS_PORTFOLIO_TILE][2];
+                for (size_t k = 0; k < CS_PORTFOLIO_TILE; k++) sums[k][0] = sums[k][1] = vd_set(0.0);
                 for (size_t j = 0; j < n_assets; j++) {
-                    vd v = vd_load(columns + j * n + s);
-                    a0 = vd_add(a0, vd_mul(vd_set(w[j]), v));
-                    a1 = vd_add(a1, vd_mul(vd_set(w[n_assets + j]), v));
-                    a2 = vd_add(a2, vd_mul(vd_set(w[2 * n_assets + j]), v));
-                    a3 = vd_add(a3, vd_mul(vd_set(w[3 * n_assets + j]), v));
+                    vd u = vd_load(columns + j * n + s), v = vd_load(columns + j * n + s + CS_LANES);
+                    for (size_t k = 0; k < CS_PORTFOLIO_TILE; k++) {
+                        vd share = vd_set(w[k * n_assets + j]);
+                        sums[k][0] = vd_add(sums[k][0], vd_mul(share, u));
+                        sums[k][1] = vd_add(sums[k][1], vd_mul(share, v));
+                    }
                 }
-                vd_store(out + p * n + s, a0);
-                vd_store(out + (p + 1) * n + s, a1);
-                vd_store(out + (p + 2) * n + s, a2);
-                vd_store(out + (p + 3) * n + s, a3);
+                for (size_t k = 0; k < CS_PORTFOLIO_TILE; k++) {
+                    vd_store(out + (p + k) * n + s, sums[k][0]);
+                    vd_store(out + (p + k) * n + s + CS_LANES, sums[k][1]);
+                }
             }
         } else {
             for (size_t k = 0; k < tile; k++)

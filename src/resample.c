@@ -162,8 +162,8 @@ void cs_resample_tail(const double *losses, cs_positions positions, size_t draws
     double limits[CS_RESAMPLE_BLOCK];
     stream s;
     stream_start(&s, key, block);
-    /* First all limits, for their rejections cost more between the other draws. */
-    for (size_t replicate = 0; replicate < count; replicate++) {
+    /* All limits come first: their rejections cost more between the other draws. A replicate must not depend on count. */
+    for (size_t replicate = 0; replicate < CS_RESAMPLE_BLOCK; replicate++) {
         const double below = stream_gamma(&s, inside);
         const double share = below / (below + stream_gamma(&s, outside));
         limits[replicate] = share < 1.0 ? share : 1.0 - 0x1p-53;

@@ -177,7 +177,8 @@ def test_percentile_interval_agrees_with_scipy():
         (row,), shortfall, n_resamples=20_000, batch=2000, method="percentile", rng=np.random.default_rng(1)
     )
     ours = row_risk(row, 0.95, interval="percentile", n_resamples=20_000)
-    allowed = 0.05 * ours["es_standard_error"]
+    # Either end has a simulation error of about 0.02 standard errors.
+    allowed = 0.12 * ours["es_standard_error"]
     assert ours["es_interval"] == pytest.approx(theirs.confidence_interval, abs=allowed)
     assert ours["es_standard_error"] == pytest.approx(theirs.standard_error, rel=0.1)
 

@@ -1,13 +1,14 @@
-"""Tails of many portfolios from one matrix of returns: losses live in cache blocks and are never stored.
+"""Tails of many portfolios from one matrix of returns, without storing the losses of them all.
 
 For each portfolio a sample of scenarios brackets the wanted rank; one pass over blocks of scenarios then computes the
 portfolios' outcomes block by block and keeps those below the bracket. A bracket that missed, NaN, or a level with a
-large tail falls back to computing one portfolio's outcomes whole.
+large tail falls back to storing the outcomes of a few portfolios at a time, as do few scenarios.
 """
 
 from cython.parallel cimport prange
 from libc.stdint cimport int32_t, uint64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 cimport numpy as cnp
 
@@ -37,6 +38,8 @@ cdef enum:
     SAMPLE = 4096
     # Portfolios whose kept outcomes are collected in one pass over the returns.
     PORTFOLIOS_AT_ONCE = 64
+    # Portfolios whose outcomes are stored at a time.
+    PORTFOLIOS_STORED = 16
     SLACK = 8
 
 cdef double NOT_A_NUMBER = float("nan")
@@ -77,30 +80,31 @@ cdef void outcomes_of(const scenarios *r, const double *weights, size_t n_portfo
     (<const cs_kernels *>active_kernels()).portfolio_block(columns, r.n_assets, BLOCK, weights, n_portfolios, out)
 
 
-cdef int whole_portfolio(const scenarios *r, const double *weights, const cs_target *targets, size_t n_levels,
-                         uint64_t flip, double *columns, double *block, cs_tail *out) noexcept nogil:
-    """One portfolio whose outcomes are stored; -1 if memory is short."""
-    cdef size_t first = 0, count, s, size = scratch_size(r.n, 0)
-    cdef double *losses = <double *>malloc((r.n + SLACK + size) * sizeof(double))
+cdef int whole_portfolios(const scenarios *r, const double *weights, size_t n_portfolios, const cs_target *targets,
+                          size_t n_levels, uint64_t flip, double *columns, double *block, cs_tail *out,
+                          int32_t *status) noexcept nogil:
+    """A few portfolios whose outcomes are stored; -1 if memory is short."""
+    cdef size_t first = 0, count, p, size = scratch_size(r.n, 0), room = r.n + SLACK
+    cdef double *outcomes = <double *>malloc((n_portfolios * room + size) * sizeof(double))
     cdef cs_outcomes x
-    cdef int status
-    if losses == NULL:
+    if outcomes == NULL:
         return -1
     while first < r.n:
         count = min(<size_t>BLOCK, r.n - first)
-        outcomes_of(r, weights, 1, first, count, columns, block)
-        for s in range(count):
-            losses[first + s] = block[s]
+        outcomes_of(r, weights, n_portfolios, first, count, columns, block)
+        for p in range(n_portfolios):
+            memcpy(outcomes + p * room + first, block + p * BLOCK, count * sizeof(double))
         first += count
-    x.data = losses
-    x.next = NULL
-    x.n = r.n
-    x.flip = flip
-    x.is_f32 = 0
-    status = (<const cs_kernels *>active_kernels()).tail(&x, targets, n_levels, losses + r.n + SLACK,
-                                                         size - CS_SCRATCH_MARGIN, out)
-    free(losses)
-    return status
+    for p in range(n_portfolios):
+        x.data = outcomes + p * room
+        x.next = NULL
+        x.n = r.n
+        x.flip = flip
+        x.is_f32 = 0
+        status[p] = (<const cs_kernels *>active_kernels()).tail(&x, targets, n_levels, outcomes + n_portfolios * room,
+                                                                size - CS_SCRATCH_MARGIN, out + p * n_levels)
+    free(outcomes)
+    return 0
 
 
 cdef int run_portfolios(const scenarios *r, const double *weights, size_t n_portfolios, const cs_target *targets,
@@ -164,9 +168,9 @@ cdef int run_portfolios(const scenarios *r, const double *weights, size_t n_port
                 else:
                     kept[p] += passed.kept
             first += count
-    for p in range(n_portfolios):
-        if result < 0:
-            break
+    p = 0
+    while p < n_portfolios and result == 0:
+        count = 1
         if collects[p] and kept[p] >= rank:
             x.data = collected + p * (room + SLACK)
             x.next = NULL
@@ -176,10 +180,12 @@ cdef int run_portfolios(const scenarios *r, const double *weights, size_t n_port
             status[p] = kernels.tail(&x, targets, n_levels, collected + n_portfolios * (room + SLACK),
                                      finish_size - CS_SCRATCH_MARGIN, out + p * n_levels)
         else:
-            status[p] = whole_portfolio(r, weights + p * r.n_assets, targets, n_levels, flip, columns, block,
-                                        out + p * n_levels)
-            if status[p] < 0:
-                result = -1
+            while (p + count < n_portfolios and count < PORTFOLIOS_STORED
+                   and not (collects[p + count] and kept[p + count] >= rank)):
+                count += 1
+            result = whole_portfolios(r, weights + p * r.n_assets, count, targets, n_levels, flip, columns, block,
+                                      out + p * n_levels, status + p)
+        p += count
     free(collected)
     free(sample)
     free(columns)
