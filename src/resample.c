@@ -162,7 +162,7 @@ void cs_resample_tail(const double *losses, cs_positions positions, size_t draws
     double limits[CS_RESAMPLE_BLOCK];
     stream s;
     stream_start(&s, key, block);
-    /* All limits come first: their rejections cost more between the other draws. A replicate must not depend on count. */
+    /* All limits come first, where their rejections cost less, also beyond count: no replicate depends on it. */
     for (size_t replicate = 0; replicate < CS_RESAMPLE_BLOCK; replicate++) {
         const double below = stream_gamma(&s, inside);
         const double share = below / (below + stream_gamma(&s, outside));

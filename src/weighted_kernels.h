@@ -244,6 +244,22 @@ CS_COLD int weight_compare_exactly(const weighted *all, double value, double lev
     return cs_exact_normalize(&tolerance) >= 0 ? 0 : sign;
 }
 
+/* The first of the sorted x[from..n) that reaches C, by bisection: where the bounds cannot tell once (weights whose sum
+ * overflows, hosts of tiny ones) they may not tell for many. */
+CS_COLD double first_reached_exactly(const weighted *all, double level, const double *x, size_t from, size_t n,
+                                     int *order) {
+    size_t last = n - 1;
+    while (from < last) {
+        size_t middle = from + (last - from) / 2;
+        if (weight_compare_exactly(all, x[middle], level) >= 0)
+            last = middle;
+        else
+            from = middle + 1;
+    }
+    *order = weight_compare_exactly(all, x[from], level);
+    return x[from];
+}
+
 /* Numerator and denominator exactly. snapped: C is the cumulative weight up to and including value. */
 CS_COLD double weighted_exact(const weighted *all, double value, double level, int snapped) {
     cs_exact total, below, numerator, rest;
@@ -312,6 +328,8 @@ static cs_tail weighted_value(const weighted *all, const weighted_selection *s, 
 static int weighted_finish(const weighted *all, weighted_selection *s, const cs_sum *total, double level, double *x,
                            double *w, size_t m, cs_tail *out) {
     size_t i = 0, next;
+    int searched = 0, found_order = 0;
+    double found = 0.0;
     for (size_t k = 0; k < m; k++)
         if (x[k] != x[k]) return CS_NAN;
     heap_sort(x, w, m);
@@ -320,8 +338,12 @@ static int weighted_finish(const weighted *all, weighted_selection *s, const cs_
         int order;
         for (next = i; next < m && x[next] == x[i]; next++) cs_sum_add(&group, w[next]);
         cs_sum_add_sum(&cumulative, &group);
-        order = weight_compare(&cumulative, total, level);
-        if (order == 2) order = weight_compare_exactly(all, x[i], level);
+        order = searched ? 2 : weight_compare(&cumulative, total, level);
+        if (order == 2 && !searched) {
+            found = first_reached_exactly(all, level, x, i, m, &found_order);
+            searched = 1;
+        }
+        if (order == 2) order = x[i] < found ? -1 : found_order;
         if (order >= 0 || next == m) {
             s->value = x[i];
             *out = weighted_value(all, s, total, level, order == 0, &group);

@@ -72,6 +72,20 @@ def error_of_sorted(ordered, count):
     return excess.std(axis=-1, ddof=1) / math.sqrt(n) * n / count
 
 
+def test_a_replicate_does_not_feel_how_many_there_are():
+    losses = np.sort(heavy(300))[::-1].copy()
+    order = np.arange(300, dtype=np.int64)
+    columns = np.column_stack([losses, losses**2])
+    for draw in (
+        lambda count: resample.tail_replicates(losses, None, 300, 7.5, key_of(3), count, 1),
+        lambda count: resample.block_replicates(losses, order, None, 0.1, 5, key_of(3), count, 1),
+        lambda count: resample.mean_replicates(columns, None, 300, 0, key_of(3), count, 1),
+        lambda count: resample.mean_replicates(columns, None, 300, 5, key_of(3), count, 1),
+    ):
+        for few, many in zip(draw(39), draw(100), strict=True):
+            assert_same_bits(few, many[:39])
+
+
 def same_distribution(one, other):
     """Say whether two large samples may have one distribution; equal values may differ by rounding."""
     return stats.ks_2samp(np.round(one, 9), np.round(other, 9)).pvalue > 1e-3

@@ -1,7 +1,7 @@
 """The functions called millions of times: es, var and es_var, straight from the arguments to the kernel.
 
-The common path is a one-dimensional contiguous array of float64 or float32, one level and defaults. Everything else, bad
-arguments included, goes to the general functions of cshortfall.estimate, so that each check stands in one place.
+The common path is a one-dimensional contiguous array of float64 or float32, one level and defaults. Everything else,
+bad arguments included, goes to the general functions of cshortfall.estimate, so that each check stands in one place.
 """
 
 cimport numpy as cnp
@@ -51,7 +51,7 @@ cdef int tail_of_array(cnp.ndarray x, double level, bint upper, double *es, doub
 
 
 def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="propagate", method="historical", out=None):
-    """Return the Expected Shortfall: the mean loss in the worst ``1 - level`` of the outcomes.
+    r"""Return the Expected Shortfall: the mean loss in the worst ``1 - level`` of the outcomes.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pro
 
 def var(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="propagate", method="historical",
         quantile_method="inverted_cdf", out=None):
-    """Return the Value at Risk: the loss that is exceeded in less than ``1 - level`` of the outcomes.
+    r"""Return the Value at Risk: the loss that is exceeded in less than ``1 - level`` of the outcomes.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def var(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pr
 
 def es_var(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="propagate", method="historical",
            out=None):
-    """Return Expected Shortfall and Value at Risk, found in one pass.
+    r"""Return Expected Shortfall and Value at Risk, found in one pass.
 
     Parameters
     ----------

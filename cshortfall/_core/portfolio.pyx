@@ -15,7 +15,6 @@ cimport numpy as cnp
 import numpy as np
 
 from cshortfall._core.kernels cimport (
-    CS_NAN,
     CS_OK,
     CS_SCRATCH_MARGIN,
     cs_bracket,

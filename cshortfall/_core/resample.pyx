@@ -1,7 +1,7 @@
 # distutils: sources = src/moments.c src/resample.c
 """Moments and bootstrap replicates: contiguous float64 arrays in, the GIL released, the same bits for any thread count.
 
-The callers have checked and prepared the data; here only the kind, the layout and the lengths of the arrays are checked.
+The callers have checked and prepared the data; here only the kind, layout and lengths of the arrays are checked.
 """
 
 from cython.parallel cimport prange
@@ -246,7 +246,7 @@ def long_run_variance(x, Py_ssize_t block_length, double centre):
 
 
 def binomial_ranks(Py_ssize_t n, double p, double alpha):
-    """Return the largest r with P(N <= r - 1) <= alpha and the smallest s with P(N >= s) <= alpha, N binomial (n, p)."""
+    """Return the largest r with P(N <= r - 1) <= alpha, the smallest s with P(N >= s) <= alpha, N binomial (n, p)."""
     cdef int64_t ranks[2]
     with nogil:
         cs_binomial_ranks(n, p, alpha, ranks)

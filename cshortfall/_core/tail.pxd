@@ -25,4 +25,5 @@ cdef int es_var_weighted_f32(const float *x, const double *weights, size_t n, co
 # For the modules of this package only: they share the table and the path of one long row.
 cdef const void *active_kernels() noexcept nogil
 cdef size_t scratch_size(size_t n, int weighted) noexcept nogil
-cdef int tail_of_row(const void *x, size_t n, int is_f32, int upper, double level, double *es, double *var) noexcept nogil
+cdef int tail_of_row(const void *x, size_t n, int is_f32, int upper, double level, double *es,
+                     double *var) noexcept nogil

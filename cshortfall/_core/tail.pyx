@@ -211,7 +211,8 @@ cdef int tail_of_outcomes(const cs_outcomes *x, const cs_target *targets, size_t
     return cs_active().tail(x, targets, n_targets, scratch, capacity, out)
 
 
-cdef int tail_of_row(const void *x, size_t n, int is_f32, int upper, double level, double *es, double *var) noexcept nogil:
+cdef int tail_of_row(const void *x, size_t n, int is_f32, int upper, double level, double *es,
+                     double *var) noexcept nogil:
     """One level of one contiguous row; -1 if memory is short."""
     cdef double stack[STACK_SCRATCH]
     cdef double *scratch = stack
@@ -277,7 +278,7 @@ cdef inline int reads_in_place(const matrix *m) noexcept nogil:
 
 
 cdef inline size_t gathered_stride(size_t n) noexcept nogil:
-    """Doubles from one gathered row to the next: whole cache lines, an odd number of them to spread over a cache's sets."""
+    """Doubles from one gathered row to the next: whole cache lines, an odd number, to spread over a cache's sets."""
     return (n + 7) // 8 * 8 + (8 if (n + 7) // 8 % 2 == 0 else 0)
 
 
@@ -336,7 +337,7 @@ cdef void run_row(const job *j, size_t row, const cs_outcomes *given, const doub
 
 
 cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noexcept nogil:
-    """Rows [first, last), with memory for: kernel scratch, gathered rows and weights, outcomes present, targets, results."""
+    """Rows [first, last); memory for scratch, gathered rows and weights, outcomes present, targets, results."""
     cdef double *scratch = memory
     cdef size_t apart = gathered_stride(j.n)
     cdef double *rows = cache_line(scratch + j.scratch_size)
@@ -395,8 +396,7 @@ cdef size_t memory_of(const job *j) noexcept nogil:
 
 cdef int run_job(job *j, int threads) noexcept nogil:
     """0, or -1 if memory is short."""
-    cdef Py_ssize_t block, n_blocks, thread
-    cdef size_t first
+    cdef Py_ssize_t n_blocks, thread
     cdef double *memory
     n_blocks = (j.rows + j.rows_at_once - 1) // j.rows_at_once
     if threads > n_blocks:

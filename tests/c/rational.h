@@ -10,7 +10,7 @@ typedef __int128 wide;
 typedef unsigned __int128 unsigned_wide;
 
 /* n/d 2^scale rounded once, ties to even, subnormals included; d > 0 and both below 2^126 in magnitude. */
-static double rational_round(wide n, wide d, int scale) {
+static inline double rational_round(wide n, wide d, int scale) {
     unsigned_wide magnitude = n < 0 ? -(unsigned_wide)n : (unsigned_wide)n, divisor = (unsigned_wide)d, rest, doubled;
     uint64_t digits;
     int bits = 53;
@@ -35,7 +35,7 @@ static double rational_round(wide n, wide d, int scale) {
     return n < 0 ? -result : result;
 }
 
-static int same_bits(double a, double b) {
+static inline int same_bits(double a, double b) {
     uint64_t i, j;
     memcpy(&i, &a, 8);
     memcpy(&j, &b, 8);
@@ -45,13 +45,13 @@ static int same_bits(double a, double b) {
 /* A repeatable stream of 64 random bits (splitmix64). */
 static uint64_t random_state = 1;
 
-static uint64_t random_bits(void) {
+static inline uint64_t random_bits(void) {
     uint64_t z = random_state += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
 }
 
-static uint64_t random_below(uint64_t n) { return random_bits() % n; }
+static inline uint64_t random_below(uint64_t n) { return random_bits() % n; }
 
 #endif
