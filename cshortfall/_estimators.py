@@ -20,12 +20,12 @@ the assumed one: then of the value the estimator tends to.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cshortfall._arguments import warn
 from cshortfall._core import resample, tail
 from cshortfall._sample import EstimationError, Sample
 from cshortfall._student_t import StudentT, fit_student_t, normalising_term
@@ -100,10 +100,9 @@ def usable(fit: Fit, method: str, level: float) -> bool:
     """Return whether the estimate at a level can be used; if not, warn that the historical one replaces it."""
     objection = fit.objection(level)
     if objection is not None:
-        warnings.warn(
+        warn(
             f"method={method!r} at level {level:g}: {objection}; the historical estimate is returned instead",
             RuntimeWarning,
-            stacklevel=3,
         )
     return objection is None
 

@@ -38,11 +38,11 @@ A constant sample has standard errors 0 and intervals of width 0; those of a sin
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cshortfall._arguments import warn
 from cshortfall._core import openmp, resample, tail
 from cshortfall._estimators import fitted, normal_quantile, usable
 from cshortfall._sample import Sample
@@ -340,11 +340,10 @@ def _historical_risk(
     else:
         var_interval = _ends(replicates.var, settings)
     if tail_count < SMALL_TAIL:
-        warnings.warn(
+        warn(
             f"the tail at level {level:g} holds {tail_count:.3g} of {tails.draws} outcomes, too few for an interval of "
             f"ES that covers; {math.ceil(SMALL_TAIL / (1.0 - level))} outcomes are needed at this level",
             RuntimeWarning,
-            stacklevel=5,
         )
     if not math.isfinite(es):
         es_interval = nothing

@@ -102,15 +102,16 @@ def fit_student_t(losses: Floats, weights: Floats | None) -> StudentT:
     References
     ----------
     Kent and Tyler (1991), Redescending M-estimates of multivariate location and scatter. Annals of Statistics 19.
-    Lange, Little and Taylor (1989), Robust statistical modeling using the t distribution. JASA 84.
+    Liu, Rubin and Wu (1998), Parameter expansion to accelerate EM: the PX-EM algorithm. Biometrika 85.
     """
     centre, scale = _robust_start(losses, weights)
     # Near 0 the location keeps its digits when the scale is small against it.
     losses, location = losses - centre, 0.0
     points: list[_Point] = []
-    for inverse_dof in GRID:
-        points.append(_maximise(losses, weights, inverse_dof, location, scale, COARSE_TOLERANCE))
+    for inverse_dof in reversed(GRID):
+        points.append(_climb(losses, weights, inverse_dof, location, scale, COARSE_TOLERANCE)[0])
         location, scale = points[-1].location, points[-1].scale
+    points.reverse()
     best = max(range(len(points)), key=lambda position: points[position].likelihood)
     start = points[best]
     point = _maximise(losses, weights, start.inverse_dof, start.location, start.scale)
@@ -199,49 +200,60 @@ def _evaluate(losses: Floats, weights: Floats | None, inverse_dof: float, locati
     return _Point(location, scale, inverse_dof, likelihood, sums)
 
 
-def _maximise(
-    losses: Floats,
-    weights: Floats | None,
-    inverse_dof: float,
-    location: float,
-    scale: float,
-    tolerance: float = STEP_TOLERANCE,
-) -> _Point:
+def _maximise(losses: Floats, weights: Floats | None, inverse_dof: float, location: float, scale: float) -> _Point:
     """Return the maximum over location and scale for a fixed 1/dof."""
+    point, step = _climb(losses, weights, inverse_dof, location, scale, STEP_TOLERANCE)
+    if step > STEP_TOLERANCE:
+        raise EstimationError(
+            f"method='student_t' did not converge in {MOST_STEPS} steps at 1/dof = {inverse_dof:.6g}: scale "
+            f"{point.scale:.9g}, last step {step:.3g} scales (limit {STEP_TOLERANCE:g})"
+        )
+    return point
+
+
+def _climb(
+    losses: Floats, weights: Floats | None, inverse_dof: float, location: float, scale: float, tolerance: float
+) -> tuple[_Point, float]:
+    """Return a point of no smaller likelihood, after steps down to a tolerance or `MOST_STEPS`, and the last step."""
     point = _evaluate(losses, weights, inverse_dof, location, scale)
     for _ in range(MOST_STEPS):
-        candidate, move = _newton_step(losses, weights, point)
-        if candidate is None or candidate.likelihood < point.likelihood - 1e-14 * (1.0 + abs(point.likelihood)):
-            sums = point.sums
-            shift = sums.omega_z / sums.omega
-            shrink = math.sqrt(max(sums.omega_u - shift * sums.omega_z, 0.0))
-            candidate = _evaluate(
-                losses, weights, inverse_dof, point.location + point.scale * shift, point.scale * shrink
-            )
-            move = max(abs(shift), abs(shrink - 1.0))
+        shift, stretch = _newton_step(point)
+        candidate = _moved(losses, weights, point, shift, stretch)
+        if not candidate.likelihood >= point.likelihood - 1e-14 * (1.0 + abs(point.likelihood)):
+            shift, stretch = _expectation_step(point)
+            candidate = _moved(losses, weights, point, shift, stretch)
         point = candidate
-        if move <= tolerance:
-            return point
-    raise EstimationError(
-        f"method='student_t' did not converge in {MOST_STEPS} steps at 1/dof = {inverse_dof:.6g}: scale "
-        f"{point.scale:.9g}, last step {move:.3g} scales (limit {tolerance:g})"
-    )
+        step = max(abs(shift), abs(stretch))
+        if step <= tolerance:
+            break
+    return point, step
 
 
-def _newton_step(losses: Floats, weights: Floats | None, point: _Point) -> tuple[_Point | None, float]:
-    """Return the point after Newton's step in (location, log scale), None where that cannot be used, and its size."""
+def _moved(losses: Floats, weights: Floats | None, point: _Point, shift: float, stretch: float) -> _Point:
+    """Return the point with the location moved by so many scales and this much added to the logarithm of the scale."""
+    location, scale = point.location + point.scale * shift, point.scale * resample.exponential(stretch)
+    return _evaluate(losses, weights, point.inverse_dof, location, scale)
+
+
+def _newton_step(point: _Point) -> tuple[float, float]:
+    """Return Newton's step, of bounded length; the expectation step where the likelihood is not concave."""
     sums = point.sums
     mm, ms, ss = sums.location_location, 2.0 * sums.location_scale, 2.0 * sums.scale_scale
     determinant = mm * ss - ms * ms
-    if mm <= 0.0 or determinant <= 1e-8 * mm * ss:
-        return None, math.inf
+    if mm <= 0.0 or determinant <= 1e-12 * mm * ss:
+        return _expectation_step(point)
     gradient_m, gradient_s = sums.omega_z, sums.omega_u - 1.0
     shift = (ss * gradient_m - ms * gradient_s) / determinant
     stretch = (mm * gradient_s - ms * gradient_m) / determinant
-    if abs(shift) > 2.0 or abs(stretch) > 1.0:
-        return None, math.inf
-    location, scale = point.location + point.scale * shift, point.scale * resample.exponential(stretch)
-    return _evaluate(losses, weights, point.inverse_dof, location, scale), max(abs(shift), abs(stretch))
+    shorten = min(1.0, 1.0 / max(abs(shift), abs(stretch), 1e-300))
+    return shift * shorten, stretch * shorten
+
+
+def _expectation_step(point: _Point) -> tuple[float, float]:
+    """Return the step of the parameter-expanded algorithm, which never lowers the likelihood."""
+    sums = point.sums
+    shift = sums.omega_z / sums.omega
+    return shift, 0.5 * math.log(max((sums.omega_u - shift * sums.omega_z) / sums.omega, 1e-300))
 
 
 def _solve(losses: Floats, weights: Floats | None, low: _Point, high: _Point) -> _Point:

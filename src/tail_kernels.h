@@ -25,6 +25,7 @@
 #define CS_SUM_STEPS 256     /* vectors a lane adds before it is folded into the total: bounds the error term */
 #define CS_EXACT_BLOCK 1024  /* outcomes searched at a time for an exact sum */
 #define CS_ATTEMPTS 4        /* brackets drawn before bisection */
+#define CS_ROOM 256          /* doubles of scratch left for samples and bisection, whatever is kept */
 #define CS_SAMPLE_MOST 16384 /* doubles of scratch that a sample may take */
 
 CS_INLINE vd outcomes_load(const void *data, int is_f32, size_t i, vd flip) {
@@ -257,17 +258,23 @@ CS_INLINE void pass_keep_below(const cs_outcomes *x, int is_f32, double high, do
     vd flip = flip_lanes(x->flip), limit = vd_set(high);
     const void *data = x->data; /* the stores below might alias the struct */
     size_t i = 0, m = 0, n = x->n;
+    const char *next = x->next ? (const char *)x->next + n / 2 * (is_f32 ? 4 : 8) : NULL;
     while (i < n) {
         size_t stop = block_end(data, is_f32, i, n, capacity - m);
         if (CS_UNLIKELY(stop == i)) {
             r->overflow = 1;
             return;
         }
-        for (; i + 4 * CS_LANES <= stop; i += 4 * CS_LANES)
+        for (; i + 4 * CS_LANES <= stop; i += 4 * CS_LANES) {
+            if (next) {
+                for (size_t k = 0; k < (16 * CS_LANES + 63) / 64; k++) prefetch(next + 64 * k);
+                next += is_f32 ? 8 * CS_LANES : 16 * CS_LANES;
+            }
             for (size_t k = 0; k < 4; k++) {
                 vd v = outcomes_load(data, is_f32, i + k * CS_LANES, flip);
                 m += vd_append(kept + m, vd_nge(v, limit), v);
             }
+        }
         for (; i + CS_LANES <= stop; i += CS_LANES) {
             vd v = outcomes_load(data, is_f32, i, flip);
             m += vd_append(kept + m, vd_nge(v, limit), v);
@@ -398,7 +405,8 @@ static int sample_bracket(const double *sample, size_t size, double share, doubl
     return 1;
 }
 
-/* Minima of CS_LANES * groups interleaved groups of outcomes. */
+/* Minima of CS_LANES * groups interleaved groups of outcomes. The first half of the next row is fetched meanwhile, the
+ * second by the pass that follows: memory is slower than either. */
 CS_INLINE void group_minima_of(const cs_outcomes *x, int is_f32, size_t groups, double *minima) {
     vd flip = flip_lanes(x->flip), least[8];
     size_t i = groups * CS_LANES, step = groups * CS_LANES;
@@ -406,8 +414,8 @@ CS_INLINE void group_minima_of(const cs_outcomes *x, int is_f32, size_t groups, 
     for (size_t k = 0; k < groups; k++) least[k] = outcomes_load(x->data, is_f32, k * CS_LANES, flip);
     for (; i + step <= x->n; i += step) {
         if (next) {
-            for (size_t k = 0; k < (step * 8 + 63) / 64; k++) prefetch(next + 64 * k);
-            next += is_f32 ? 4 * step : 8 * step;
+            for (size_t k = 0; k < (step * 4 + 63) / 64; k++) prefetch(next + 64 * k);
+            next += is_f32 ? 2 * step : 4 * step;
         }
         for (size_t k = 0; k < groups; k++)
             least[k] = vd_min(outcomes_load(x->data, is_f32, i + k * CS_LANES, flip), least[k]);
@@ -581,9 +589,12 @@ static int selection_run(selection *s, cs_outcomes x, size_t rank, int writable)
             }
             return selection_finish(s, (double *)x.data, x.n, rank - s->below);
         }
-        if (attempt == CS_ATTEMPTS) return selection_bisect(s, &x, rank - s->below, free, capacity);
+        if (attempt == CS_ATTEMPTS || capacity < 2 * CS_ROOM)
+            return selection_bisect(s, &x, rank - s->below, free, capacity);
         if (!outcomes_bracket(&x, rank - s->below, attempt, free, capacity, &bracket)) return CS_NAN;
-        outcomes_pass(&x, &bracket, free, capacity, &pass);
+        outcomes_pass(&x, &bracket, free, capacity - CS_ROOM, &pass);
+        /* Of a constant a bracket keeps all: not worth the scratch, which every level would take anew. */
+        if (bracket.keep_below && pass.kept > before - before / 4) pass.overflow = 1;
         narrowed = pass.overflow ? 0 : selection_narrow(s, &x, rank, &bracket, &pass, free);
         if (narrowed < 0) return CS_NAN;
         if (!narrowed) {

@@ -9,11 +9,13 @@
  * result, whole weights that of repeated outcomes.
  *
  * Method: as in tail_kernels.h with weights for counts; what is left at the end is sorted. If the brackets keep missing
- * (a few weights dominate) everything is sorted: O(n log n) at worst, two passes as a rule. */
+ * (a few weights dominate), passes against one pivot halve what is left: two passes as a rule, some ten then, and a sort of
+ * everything, O(n log n), only if no bound can compare the weights. */
 
 #define CS_WEIGHTED_FINISH 128
 #define CS_WEIGHTED_SAMPLE 2048
-#define CS_WEIGHTED_ATTEMPTS 3
+#define CS_WEIGHTED_ATTEMPTS 3 /* brackets drawn before pivots */
+#define CS_WEIGHTED_PIVOTS 8   /* passes against pivots before the sort */
 
 typedef struct {
     cs_outcomes x;
@@ -168,36 +170,50 @@ static size_t weighted_pass(const weighted *p, double low, double high, double *
     return p->x.is_f32 ? weighted_pass_of(p, 1, low, high, kx, kw, s) : weighted_pass_of(p, 0, low, high, kx, kw, s);
 }
 
-/* Brackets the outcome at which the cumulative weight reaches `goal` of `total`. high is NaN, the bound that keeps
- * everything, where the sample shows none or holds NaN. */
-static void weighted_bracket(const weighted *p, double goal, double total, unsigned attempt, double *sx, double *sw,
-                             double *low, double *high) {
-    size_t runs = 8, size;
-    double sum = 0.0, square = 0.0, share = goal / total, spread, cumulative = 0.0;
+/* A sample of the outcomes that have weight, sorted; NaN comes first. Returns how many. */
+static size_t weighted_sample(const weighted *p, unsigned attempt, double *sx, double *sw) {
+    size_t runs = 8, m = 0;
     cs_outcomes w = outcomes_of(p->w, p->x.n);
     while (8 * runs < CS_WEIGHTED_SAMPLE && 16 * runs * runs < p->x.n) runs *= 2;
-    size = 8 * runs;
     outcomes_sample(&p->x, runs, sample_seed(&p->x, attempt), sx);
     outcomes_sample(&w, runs, sample_seed(&p->x, attempt), sw);
+    for (size_t i = 0; i < 8 * runs; i++) {
+        double v = sx[i];
+        sx[m] = v;
+        sw[m] = sw[i];
+        if (sw[m] > 0.0 && v != v) {
+            sx[0] = v;
+            return 1;
+        }
+        m += sw[m] > 0.0;
+    }
+    heap_sort(sx, sw, m);
+    return m;
+}
+
+/* Brackets the outcome at which the cumulative weight reaches `goal` of `total`: low <= it < high. high is NaN, the bound
+ * that keeps everything, where the sample shows none or holds NaN. */
+static void weighted_bracket(const weighted *p, double goal, double total, unsigned attempt, double *sx, double *sw,
+                             double *low, double *high) {
+    size_t size = weighted_sample(p, attempt, sx, sw);
+    double sum = 0.0, square = 0.0, share = goal / total, spread, cumulative = 0.0;
     *low = -INFINITY;
     *high = NAN;
     for (size_t i = 0; i < size; i++) {
-        if (sx[i] != sx[i]) return;
         sum += sw[i];
         square += sw[i] * sw[i];
     }
-    if (!(sum > 0.0 && share > 0.0 && share < 1.0)) return;
+    if (size == 0 || sx[0] != sx[0] || !(sum > 0.0 && share > 0.0 && share < 1.0)) return;
     spread = 4.0 * sqrt(share * (1.0 - share) * square) / sum + 2.0 / (double)size;
-    heap_sort(sx, sw, size);
     for (size_t i = 0; i < size; i++) {
         cumulative += sw[i];
         if (cumulative < (share - spread) * sum) *low = sx[i];
         if (cumulative > (share + spread) * sum) {
-            *high = sx[i];
+            /* Just above: of many outcomes equal to it one may be the wanted. */
+            *high = key_double(double_key(sx[i]) + 1);
             break;
         }
     }
-    if (*low >= *high) *low = *high;
 }
 
 /* -1, 0, 1: is the cumulative weight below, equal within W 2^-53, or above C? 2: the bounds cannot tell. */
@@ -356,12 +372,20 @@ static int weighted_finish(const weighted *all, weighted_selection *s, const cs_
     return CS_EMPTY;
 }
 
+/* Are all values, of which there is one at least, the same? */
+static int all_equal(double *x, size_t n) {
+    double least, most;
+    if (!(x[0] == x[n / 2] && x[0] == x[n - 1])) return 0;
+    return buffer_range(x, n + buffer_pad(x, n, x[0]), &least, &most) && least == most;
+}
+
 /* One level. While nothing is counted, what a pass keeps becomes the source of levels further out. */
 static int weighted_level(const weighted *all, const cs_sum *total, double level, weighted_scratch *scratch,
                           cs_tail *out) {
+    const unsigned pivots = CS_WEIGHTED_ATTEMPTS, last = CS_WEIGHTED_ATTEMPTS + CS_WEIGHTED_PIVOTS;
     weighted_selection s;
     weighted p = scratch->source;
-    double goal = total->hi - total->hi * level, mass = scratch->mass;
+    double goal = total->hi - total->hi * level, mass = scratch->mass, pivot = NAN;
     size_t used = scratch->used;
     unsigned attempt = 0;
     int writable = used > 0, counted = 0;
@@ -373,13 +397,29 @@ static int weighted_level(const weighted *all, const cs_sum *total, double level
         weight_summary kept;
         cs_sum reached;
         size_t m;
-        int give_up = attempt == CS_WEIGHTED_ATTEMPTS || p.x.n <= CS_WEIGHTED_FINISH ||
+        int narrowed, give_up = attempt == last || p.x.n <= CS_WEIGHTED_FINISH ||
                       scratch->capacity - used < p.x.n + CS_WEIGHTED_SAMPLE + CS_SLACK;
         if (give_up && writable)
             return weighted_finish(all, &s, total, level, (double *)p.x.data, (double *)p.w, p.x.n, out);
-        if (!give_up) {
+        if (!give_up && attempt < pivots) {
             weighted_bracket(&p, goal - s.weight.hi, mass, attempt, kx, kw, &low, &high);
-            if (!counted && goal < 0.25 * mass && high < INFINITY) low = -INFINITY;
+            if (!counted && attempt == 0 && goal < 0.25 * mass && high < INFINITY) low = -INFINITY;
+        } else if (!give_up) {
+            /* What lies at or above the pivot; if that misses, what lies below; then the same with the pivot below. */
+            unsigned step = attempt - pivots;
+            if (step % 2 == 0) {
+                size_t size = weighted_sample(&p, attempt, kx, kw);
+                pivot = size ? kx[size / 2] : NAN;
+                if (step % 4 == 2) pivot = key_double(double_key(pivot) + 1);
+            }
+            if (pivot != pivot) {
+                attempt = last;
+                continue;
+            }
+            if (step % 2 == 0)
+                low = pivot;
+            else
+                high = pivot;
         }
         m = weighted_pass(&p, low, high, kx, kw, &t);
         weights_summarize(kw, m, &kept);
@@ -390,8 +430,22 @@ static int weighted_level(const weighted *all, const cs_sum *total, double level
             attempt++;
             continue;
         }
+        if (m > CS_WEIGHTED_FINISH && all_equal(kx, m)) {
+            int order = weight_compare(&reached, total, level);
+            if (order == 0 || order == 1) {
+                t.value = kx[0];
+                *out = weighted_value(all, &t, total, level, order == 0, &kept.total);
+                return CS_OK;
+            }
+        }
         /* A bracket that hardly narrows (one outcome dominates) is as good as none. */
-        attempt = m > p.x.n - p.x.n / 8 ? CS_WEIGHTED_ATTEMPTS : 0;
+        narrowed = m <= p.x.n - p.x.n / 8;
+        if (!give_up && !narrowed) {
+            /* Of two or three different values brackets keep too many: pivots part them. */
+            attempt = attempt > 0 && attempt < pivots ? pivots : attempt + 1;
+            continue;
+        }
+        if (narrowed) attempt = give_up || attempt < pivots ? 0 : pivots - 1;
         s = t;
         p = weighted_of(kx, kw, m);
         mass = kept.total.hi;

@@ -146,10 +146,54 @@ def test_student_t_weights_count_for_the_half():
         es(sample, method="student_t", weights=[6, 1, 1, 1, 1])
 
 
-def test_student_t_says_when_it_does_not_converge(monkeypatch):
-    monkeypatch.setattr(_student_t, "MOST_STEPS", 2)
-    with pytest.raises(EstimationError, match=r"did not converge in 2 steps at 1/dof = 0: scale .* \(limit 0\.0001\)"):
+@pytest.mark.parametrize("most_steps", [1, 3])
+def test_student_t_says_when_it_does_not_converge(monkeypatch, most_steps):
+    monkeypatch.setattr(_student_t, "MOST_STEPS", most_steps)
+    with pytest.raises(EstimationError, match=rf"did not converge in {most_steps} steps"):
         es(heavy(300), method="student_t")
+
+
+def test_student_t_returns_nothing_less_likely_than_it_has_seen(monkeypatch):
+    monkeypatch.setattr(_student_t, "_solve", lambda losses, weights, low, high: min(low, high, key=_likelihood))
+    with pytest.raises(EstimationError, match=r"log-likelihood .* per observation at 1/dof = .* is below"):
+        es(heavy(300, dof=3), method="student_t")
+
+
+def _likelihood(point):
+    return point.likelihood
+
+
+def difficult(seed):
+    """Return a small sample of clusters, outliers or ties."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(3, 30))
+    return [
+        lambda: rng.standard_cauchy(n),
+        lambda: np.append(rng.standard_normal(n), 10 ** rng.uniform(0, 8, 2)),
+        lambda: np.round(rng.standard_t(2, n)),
+        lambda: np.append(1e-6 * rng.standard_normal(n), 50 + rng.standard_normal(n)),
+        lambda: rng.exponential(size=n) ** 4,
+    ][seed % 5]()
+
+
+def test_student_t_is_certain_about_difficult_samples():
+    solved, refused = 0, []
+    for seed in range(200):
+        sample = difficult(seed)
+        weights = None if seed % 2 else np.random.default_rng(seed).exponential(size=len(sample)) ** 3
+        try:
+            fit = _student_t.fit_student_t(sample, weights)
+        except EstimationError as error:
+            refused.append(str(error))
+            continue
+        solved += 1
+        dof = math.inf if fit.inverse_dof == 0.0 else 1 / fit.inverse_dof
+        own = textbook.student_log_likelihood(sample, fit.location, fit.scale, dof, weights)
+        if np.ptp(sample) < 1e3:
+            other = textbook.student_fit(sample, weights)
+            assert own >= textbook.student_log_likelihood(sample, *other, weights) - 1e-9, seed
+    assert solved > 50
+    assert not [message for message in refused if "did not converge" in message]
 
 
 def test_student_t_keeps_its_digits_far_from_zero():
@@ -242,6 +286,16 @@ def test_the_weighted_bandwidth_uses_the_effective_number():
     cumulative = np.cumsum(weights[order]) / weights.sum()
     quartiles = [losses[order][np.searchsorted(cumulative, p)] for p in (0.25, 0.75)]
     assert fit.bandwidth == pytest.approx(0.9 * (quartiles[1] - quartiles[0]) / 1.34 * effective**-0.2, rel=0.02)
+
+
+def test_kernel_finds_a_quantile_where_the_density_is_zero():
+    losses = np.concatenate([np.linspace(-1.0, 1.0, 95), np.linspace(1e6, 1e6 + 1, 5)])
+    fit = _estimators.KernelFit(Sample.of_row(losses, True, None), 0.1)
+    for level in (0.949, 0.951):
+        assert fit.es_var(level)[1] == pytest.approx(textbook.kernel_es_var(losses, level, 0.1)[1], rel=1e-9)
+    shortfall, worst = fit.es_var(0.95)
+    assert 1 < worst < 1e6
+    assert shortfall == pytest.approx(1e6 + 0.5, rel=1e-9)
 
 
 def test_kernel_says_when_it_does_not_converge(monkeypatch):

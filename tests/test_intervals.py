@@ -589,6 +589,17 @@ def test_a_tail_of_ties_has_no_spread():
     assert risk["es_interval"].tolist() == risk["var_interval"].tolist() == [1.0, 1.0]
 
 
+def test_a_small_tail_of_ties_has_no_spread():
+    with pytest.warns(RuntimeWarning, match=r"holds 3 of 60 outcomes"):
+        risk = row_risk([-1.0, -1.0, -1.0, *np.linspace(0, 1, 57)], 0.95)
+    assert risk["es_interval"].tolist() == [1.0, 1.0]
+
+
+def test_too_few_replicates_with_spread_bound_nothing():
+    settings = _intervals.Settings("studentized", 0.95, 39, 0)
+    assert _intervals._ends(np.array([1.0]), settings) == (-math.inf, math.inf)
+
+
 def test_a_single_effective_outcome_has_no_bound():
     weights = np.array([1.0, 1e-12, 1e-12])
     with pytest.warns(RuntimeWarning, match=r"holds 0\.5 of 1 outcomes"):

@@ -79,6 +79,8 @@ cdef enum:
     GATHERED_ROW_MOST = 2097152
     # A scratch this small lies on the stack.
     STACK_SCRATCH = 4096
+    # One pass over a long row reads so many values in the time that short rows need for one.
+    LONG_ROW_EASE = 16
     # Parts of a long row; more than the threads in use are never needed.
     PARTS_MOST = 64
     SLACK = 8
@@ -230,7 +232,8 @@ cdef int tail_of_row(const void *x, size_t n, int is_f32, int upper, double leve
         scratch = <double *>malloc(size * sizeof(double))
         if scratch == NULL:
             return -1
-    status = tail_of_outcomes(&outcomes, &target, 1, scratch, size - CS_SCRATCH_MARGIN, &result, threads_for(n, 0))
+    status = tail_of_outcomes(&outcomes, &target, 1, scratch, size - CS_SCRATCH_MARGIN, &result,
+                              threads_for(n // LONG_ROW_EASE, 0))
     if scratch != stack:
         free(scratch)
     es[0] = result.es if status == CS_OK else NOT_A_NUMBER
@@ -481,7 +484,7 @@ def tail_rows(cnp.ndarray data not None, cnp.ndarray levels not None, bint upper
     j.rows_at_once = ROWS_AT_ONCE if reads_in_place(&j.x) else j.gathered_rows
     while j.rows_at_once > 1 and rows < 4 * threads * <Py_ssize_t>j.rows_at_once:
         j.rows_at_once //= 2
-    j.parts = threads if rows == 1 else 1
+    j.parts = threads_for(j.n // LONG_ROW_EASE, threads) if rows == 1 else 1
     j.scratch_size = cs_scratch_size(j.n, j.weighted)
     j.doubles = memory_of(&j)
     with nogil:

@@ -13,8 +13,8 @@
 
 enum { LEVELS = 12, SIZE_MOST = 300, MOST = 20000 };
 
-/* All are multiples of 2^-56 or, below 2^-53, mean 0. */
-static const double LEVEL[LEVELS] = {0.975, 0.0,   1e-17, 0x1.fffffffffffffp-1, 0.95, 0.99, 0.5, 0.9, 0.75,
+/* All are multiples of 2^-56. */
+static const double LEVEL[LEVELS] = {0.975, 0.0,   0x1p-56, 0x1.fffffffffffffp-1, 0.95, 0.99, 0.5, 0.9, 0.75,
                                      0.999, 0x1p-53, 0.0703125};
 
 static const char *isas[8];
@@ -32,7 +32,7 @@ static int by_value(const void *a, const void *b) {
 /* Whole outcomes and weights (NULL: ones), sorted; es and var are those of the outcomes times 2^scale. */
 static int expect_sorted(const outcome *sorted, size_t n, double level, int scale, double *es, double *var) {
     const wide one = (wide)1 << 56;
-    wide units = level < 0x1p-53 ? 0 : (wide)ldexp(level, 56), weight = 0, below = 0, sum = 0, target;
+    wide units = (wide)ldexp(level, 56), weight = 0, below = 0, sum = 0, target;
     for (size_t i = 0; i < n; i++) weight += sorted[i].w;
     if (weight == 0) return CS_ZERO_WEIGHT;
     target = weight * (one - units);
@@ -56,7 +56,7 @@ static int expect_sorted(const outcome *sorted, size_t n, double level, int scal
 /* The tail count of outcomes without weights is within n 2^-53 of whole numbers, not only of the ends of groups. */
 static void expect_unweighted(const outcome *sorted, size_t n, double level, int scale, double *es, double *var) {
     const wide one = (wide)1 << 56;
-    wide units = level < 0x1p-53 ? 0 : (wide)ldexp(level, 56), count = (wide)n * (one - units), sum = 0;
+    wide units = (wide)ldexp(level, 56), count = (wide)n * (one - units), sum = 0;
     wide nearest = (count + one / 2) / one, off = nearest * one - count;
     size_t rank, below = 0;
     if (nearest >= 1 && (off < 0 ? -off : off) <= (wide)n * 8) count = nearest * one;
@@ -276,7 +276,7 @@ static void test_tails_of_the_smallest_weights(void) {
 
 /* Tiny levels with subnormal outcomes and weights reach the lowest words of the accumulator. */
 static void test_tiny_levels_with_subnormal_numbers(void) {
-    const double levels[] = {0x1p-1074, 1e-300, 1e-100, 1e-40, 0x1p-53, 0x1.8p-53, 1e-15, 0x1.fffffffffffffp-20};
+    const double levels[] = {0x1p-1074, 1e-300, 1e-40, 1e-17, 0x1p-53, 0x1.8p-53, 1e-15, 0x1.fffffffffffffp-20};
     double x[200], w[200], es[8], var[8], expected[8];
     size_t bytes = cs_weighted_workspace_size(200, 8);
     void *workspace = reserved(bytes);
