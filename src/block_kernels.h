@@ -1,6 +1,6 @@
 /* Moving and combining blocks: columns into rows, outcomes without the missing ones, portfolios of assets. */
 
-#define CS_ROWS_AHEAD 48 /* rows fetched early: a memory access takes as long as moving so many */
+#define CS_ROWS_AHEAD 24 /* rows fetched early: a memory access takes as long as moving so many */
 
 /* out[c out_stride + t] = x[t stride + c] for c < columns, t < n: columns of a matrix in C order as contiguous rows. The
  * caller chooses few columns, so that the rows stay in the second-level cache and every line read is used whole. */
@@ -14,7 +14,7 @@ CS_INLINE void gather_columns_of(const void *x, int is_f32, ptrdiff_t stride, si
         for (size_t k = 0; k < CS_LANES; k++) {
             const char *ahead = (const char *)x + (ptrdiff_t)(t + k + CS_ROWS_AHEAD) * stride * width;
             if (t + k + CS_ROWS_AHEAD < n)
-                for (size_t c = 0; c < columns * (size_t)width; c += 64) prefetch_far(ahead + c);
+                for (size_t c = 0; c < columns * (size_t)width + 63; c += 64) prefetch_far(ahead + c);
         }
         for (size_t c = 0; c < whole; c += CS_LANES) {
             vd r[CS_LANES];

@@ -204,7 +204,8 @@ CS_INLINE void lane_sums_fold(lane_sums *l, size_t lanes, size_t steps, cs_sum *
     }
     cs_sum_add(total, high);
     cs_sum_add_low(total, low);
-    total->err += CS_UNIT_ROUNDOFF * CS_UNIT_ROUNDOFF * most * m * n * (m * m + 2.0 * n * m + 2.0 * n * n);
+    /* In this order neither underflow nor overflow can make the bound too small or infinite. */
+    total->err += CS_UNIT_ROUNDOFF * most * (m * n * (m * m + 2.0 * n * m + 2.0 * n * n)) * CS_UNIT_ROUNDOFF;
     if (most > *magnitude) *magnitude = most;
     lane_sums_zero(l);
 }

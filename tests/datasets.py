@@ -218,19 +218,18 @@ def _poison_grid(points: int, value: float) -> Sample:
 
 
 def _poison_the_runs(value: float) -> Sample:
-    """Set every value that the sampler of the kernels reads, in all its attempts, whatever they find."""
+    """Set every value that the kernels read for their first sample, and for one of half as many runs."""
 
     def sample(n: int) -> np.ndarray:
         values = bells(n, 33)
         runs = 8
-        while 64 * runs * runs < n // 8:
+        while 16 * runs * runs < n:
             runs *= 2
-        for attempt in range(4):
-            stratum = n // runs
-            for run in range(runs):
-                place = (scramble((attempt << 32) + run + 1) >> 32) * max(stratum - 7, 0) >> 32
+        for count in (runs, runs // 2):
+            stratum = n // count
+            for run in range(count):
+                place = (scramble(run + 1) >> 32) * max(stratum - 7, 0) >> 32
                 values[run * stratum + place : run * stratum + place + 8] = value
-            runs *= 2
         return values
 
     return sample

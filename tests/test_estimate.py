@@ -114,7 +114,11 @@ def test_larger_weighted_results_have_the_bits_of_the_textbook(name, n):
     assert_is_the_textbook(sample, [0.875, 0.96875], "upper", whole, f"whole weights, n={n}")
 
 
-@pytest.mark.parametrize("name", ["low at every 64th", "high blocks of 512", "tail in one block", "rising scale"])
+AGAINST_WEIGHTS = ["low at every 64th", "high blocks of 512", "tail in one block", "rising scale"]
+AGAINST_WEIGHTS += ["low wherever the kernels sample", "high wherever the kernels sample"]
+
+
+@pytest.mark.parametrize("name", AGAINST_WEIGHTS)
 def test_weights_against_the_sampler_have_the_bits_of_the_textbook(name):
     n = 30_011
     sample, weights = datasets.ADVERSARIAL[name](n), datasets.unequal_weights(n, 5)
@@ -162,6 +166,22 @@ def test_equal_weights_of_any_scale_give_the_unweighted_bits(weight, level):
     for n in (1, 10, 40, 1000):
         sample = datasets.heavy_tails(n)
         assert_same_bits(es_var(sample, level, weights=np.full(n, weight)), es_var(sample, level))
+
+
+@pytest.mark.parametrize("name", ["few distinct", "returns", "signed zeros", "saw-tooth", "midpoints", "constant"])
+def test_equal_weights_snap_to_whole_counts_inside_ties(name):
+    """The unweighted tail count moves to a whole number even where that lies among equal outcomes."""
+    for n in (7, 14, 37, 66, 150, 220, 700):
+        sample = datasets.FINITE[name](n)
+        for count in range(1, n, 1 + n // 40):
+            near = 1 - count / n
+            levels = [near, np.nextafter(near, -1), np.nextafter(near, 2)]
+            expected = es_var(sample, levels)
+            for weight in (0.7627621346360541, 1e-310):
+                result = es_var(sample, levels, weights=np.full(n, weight))
+                assert_same_bits(np.array(result), np.array(expected), f"n={n} count={count}")
+            with_absent = es_var(np.append(sample, -1e6), levels, weights=np.append(np.full(n, 0.3), 0.0))
+            assert_same_bits(np.array(with_absent), np.array(expected), f"n={n} count={count}")
 
 
 @pytest.mark.parametrize(

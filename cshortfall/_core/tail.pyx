@@ -289,6 +289,13 @@ cdef inline double *cache_line(double *p) noexcept nogil:
     return <double *>((<uintptr_t>p + 63) // 64 * 64)
 
 
+cdef inline size_t misplaced(const matrix *m, size_t column) noexcept nogil:
+    """How many columns before this one share its cache line, if all rows lie alike: a block begins with a line."""
+    if reads_in_place(m) or m.row_stride != width_of(m) or m.stride % 64 != 0:
+        return 0
+    return (<uintptr_t>m.data + column * m.row_stride) % 64 // width_of(m)
+
+
 cdef void gather(const matrix *m, size_t first, size_t rows, size_t n, double *out) noexcept nogil:
     """Rows from `first` as contiguous doubles, gathered_stride(n) apart."""
     cdef const char *start = m.data + <Py_ssize_t>first * m.row_stride
@@ -360,7 +367,8 @@ cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noex
     row = first
     while row < last:
         start = row
-        count = min(j.gathered_rows, last - start)
+        count = misplaced(&j.x, start)
+        count = min(j.gathered_rows - count if count < j.gathered_rows else j.gathered_rows, last - start)
         if not reads_in_place(&j.x):
             gather(&j.x, start, count, j.n, rows)
         if j.weighted and not reads_in_place(&j.weights):
@@ -372,7 +380,7 @@ cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noex
                 x.is_f32 = j.x.is_f32
             else:
                 x.data = rows + (row - start) * apart
-                x.next = NULL
+                x.next = <const double *>x.data + apart if row + 1 < start + count else NULL
                 x.is_f32 = 0
             if j.weighted:
                 if reads_in_place(&j.weights):

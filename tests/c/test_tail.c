@@ -9,7 +9,9 @@
 
 #include "check.h"
 #include "cshortfall.h"
+#include "kernels.h"
 #include "rational.h"
+#include "target.h"
 
 enum { LEVELS = 12, SIZE_MOST = 300, MOST = 20000 };
 
@@ -434,6 +436,59 @@ static void test_order_and_instruction_set_change_no_bit(void) {
     }
 }
 
+/* However little scratch is left behind what was kept, nothing is written beyond it and the result is the same. */
+static void test_scratch_that_runs_short(void) {
+    enum { N = 1500 };
+    outcome sorted[N];
+    double x[N];
+    for (int set = 0; set < SETS; set++) {
+        for (size_t i = 0; i < N; i++) {
+            sorted[i] = (outcome){outcome_of(set, i, N), 1};
+            x[i] = (double)sorted[i].x;
+        }
+        qsort(sorted, N, sizeof *sorted, by_value);
+        for (size_t capacity = 64; capacity < 3 * N; capacity += capacity < 700 ? 31 : 211) {
+            double *scratch = reserved((capacity + CS_SCRATCH_MARGIN) * sizeof *scratch);
+            for (size_t isa = 0; isa < n_isas; isa++) {
+                cs_outcomes outcomes = {x, NULL, N, 0, 0};
+                cs_target targets[LEVELS];
+                cs_tail results[LEVELS];
+                cs_init(isas[isa]);
+                for (size_t k = 0; k < LEVELS; k++) targets[k] = cs_target_of(LEVEL[k], N);
+                CHECK(cs_active()->tail(&outcomes, targets, LEVELS, scratch, capacity, results) == CS_OK);
+                for (size_t k = 0; k < LEVELS; k++) {
+                    double es, var;
+                    expect_unweighted(sorted, N, LEVEL[k], 0, &es, &var);
+                    CHECK(same_bits(results[k].es, es) && same_bits(results[k].var, var));
+                }
+            }
+            free(scratch);
+        }
+    }
+}
+
+/* Long weighted rows of few values, or whose weight lies where no sample looks, take brackets, pivots and sorts. */
+static void test_weighted_rows_that_brackets_miss(void) {
+    enum { N = 20000 };
+    outcome *given = reserved(N * sizeof *given);
+    for (int kind = 0; kind < 6; kind++) {
+        for (size_t i = 0; i < N; i++) {
+            int tail = i * 40 < N;
+            int64_t v = kind == 0   ? (tail ? -1 : 1)
+                        : kind == 1 ? (int64_t)random_below(3)
+                        : kind == 2 ? (tail ? -2 : i % 2)
+                                    : (int64_t)random_below(1 << 20);
+            int64_t w = kind == 3   ? (i % 5000 == 77 ? 1 << 24 : 1)
+                        : kind == 4 ? (i % 1000 == 3)
+                        : kind == 5 ? (i < N / 2 ? 0 : 1 + (int64_t)random_below(9))
+                                    : 1;
+            given[i] = (outcome){v, w};
+        }
+        check_outcomes(given, N, 0, 1);
+    }
+    free(given);
+}
+
 /* A total weight beyond the doubles, and hosts of outcomes whose weights decide nothing. */
 static void test_weights_that_no_bound_can_compare(void) {
     enum { N = 20000 };
@@ -526,6 +581,8 @@ int main(void) {
     RUN(test_infinite_outcomes_are_data);
     RUN(test_zeros_are_positive);
     RUN(test_order_and_instruction_set_change_no_bit);
+    RUN(test_scratch_that_runs_short);
+    RUN(test_weighted_rows_that_brackets_miss);
     RUN(test_weights_that_no_bound_can_compare);
     RUN(test_every_bad_argument_has_its_status);
     RUN(test_statuses_have_messages);
