@@ -38,6 +38,7 @@ typedef struct {
 typedef struct {
     double low, high;
     int keep_below; /* 1: keep all below high; 0: count and sum below low, keep what lies between */
+    int keep_ties;  /* of the second kind: keep what equals low or high instead of counting it; x is a plain buffer */
 } cs_bracket;
 
 typedef struct {

@@ -4,7 +4,7 @@
  * kernels whose intermediate sums depend on how values meet in lanes certify the correctly rounded quotient instead, see
  * exact.h. Everything is static: the linker must never share a copy compiled for one instruction set with another.
  *
- * vd: CS_LANES doubles. vm: one truth value a lane. Comparisons with NaN: lt, le, eq are false; nge is true. */
+ * vd: CS_LANES doubles. vm: one truth value a lane. Comparisons with NaN: lt, le, eq are false; nge and ngt are true. */
 #ifndef CS_LANES_H
 #define CS_LANES_H
 
@@ -59,6 +59,7 @@ CS_INLINE vm vd_lt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 CS_INLINE vm vd_le(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
 CS_INLINE vm vd_eq(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 CS_INLINE vm vd_nge(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_NGE_UQ); }
+CS_INLINE vm vd_ngt(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_NGT_UQ); }
 CS_INLINE vm vd_unordered(vd a, vd b) { return _mm512_cmp_pd_mask(a, b, _CMP_UNORD_Q); }
 CS_INLINE vm vm_or(vm a, vm b) { return (vm)(a | b); }
 CS_INLINE vm vm_andnot(vm a, vm b) { return (vm)(~a & b); }
@@ -110,6 +111,7 @@ CS_INLINE vm vd_lt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_LT_OQ); }
 CS_INLINE vm vd_le(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_LE_OQ); }
 CS_INLINE vm vd_eq(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
 CS_INLINE vm vd_nge(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_NGE_UQ); }
+CS_INLINE vm vd_ngt(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_NGT_UQ); }
 CS_INLINE vm vd_unordered(vd a, vd b) { return _mm256_cmp_pd(a, b, _CMP_UNORD_Q); }
 CS_INLINE vm vm_or(vm a, vm b) { return _mm256_or_pd(a, b); }
 CS_INLINE vm vm_andnot(vm a, vm b) { return _mm256_andnot_pd(a, b); }
@@ -160,6 +162,7 @@ CS_INLINE vm vd_le(vd a, vd b) { return vcleq_f64(a, b); }
 CS_INLINE vm vd_eq(vd a, vd b) { return vceqq_f64(a, b); }
 CS_INLINE vm vm_not(vm a) { return veorq_u64(a, vdupq_n_u64(~(uint64_t)0)); }
 CS_INLINE vm vd_nge(vd a, vd b) { return vm_not(vcgeq_f64(a, b)); }
+CS_INLINE vm vd_ngt(vd a, vd b) { return vm_not(vcgtq_f64(a, b)); }
 CS_INLINE vm vm_or(vm a, vm b) { return vorrq_u64(a, b); }
 CS_INLINE vm vm_andnot(vm a, vm b) { return vbicq_u64(b, a); }
 CS_INLINE vm vd_unordered(vd a, vd b) { return vm_or(vm_not(vceqq_f64(a, a)), vm_not(vceqq_f64(b, b))); }
@@ -212,6 +215,7 @@ CS_INLINE vm vd_lt(vd a, vd b) { return a < b; }
 CS_INLINE vm vd_le(vd a, vd b) { return a <= b; }
 CS_INLINE vm vd_eq(vd a, vd b) { return a == b; }
 CS_INLINE vm vd_nge(vd a, vd b) { return !(a >= b); }
+CS_INLINE vm vd_ngt(vd a, vd b) { return !(a > b); }
 CS_INLINE vm vd_unordered(vd a, vd b) { return a != a || b != b; }
 CS_INLINE vm vm_or(vm a, vm b) { return a | b; }
 CS_INLINE vm vm_andnot(vm a, vm b) { return (a == 0) & b; }

@@ -340,6 +340,55 @@ CS_INLINE void pass_three_way(const cs_outcomes *x, int is_f32, double low, doub
     r->kept = m;
 }
 
+/* The three-way pass over a buffer with half the comparisons: ties with the bracket's ends are kept. */
+CS_INLINE void pass_band(const double *x, size_t n, double low, double high, double *kept, size_t capacity, cs_pass *r) {
+    vd lo = vd_set(low), hi = vd_set(high);
+    size_t i = 0, m = 0, below = 0;
+    while (i < n) {
+        size_t stop = block_end(x, 0, i, n, capacity - m), start = i;
+        double least;
+        lane_sums l;
+        if (CS_UNLIKELY(stop == i)) {
+            r->overflow = 1;
+            return;
+        }
+        lane_sums_zero(&l);
+#define BAND(s, c)                                                   \
+    do {                                                             \
+        vd v_ = vd_load(x + i), tail_;                               \
+        vm k_ = vd_lt(v_, lo);                                       \
+        m += vd_append(kept + m, vm_andnot(k_, vd_ngt(v_, hi)), v_); \
+        below += vm_count(k_);                                       \
+        tail_ = vd_keep(k_, v_);                                     \
+        l.magnitude = vd_min(l.magnitude, tail_);                    \
+        LANE_ADD(s, c, tail_);                                       \
+        i += CS_LANES;                                               \
+    } while (0)
+        while (i + 2 * CS_LANES <= stop) {
+            BAND(l.s0, l.c0);
+            BAND(l.s1, l.c1);
+        }
+        if (i + CS_LANES <= stop) BAND(l.s0, l.c0);
+#undef BAND
+        /* What was summed lies between its least, or 0, and low. */
+        least = vd_reduce_min(l.magnitude);
+        l.magnitude = vd_set(below ? fmax(-least, fabs(low)) : 0.0);
+        lane_sums_fold(&l, 2 * CS_LANES, (stop - start) / (2 * CS_LANES) + 1, &r->sum, &r->magnitude);
+        for (; i < stop; i++) {
+            double v = x[i];
+            if (v < low) {
+                below++;
+                cs_sum_add(&r->sum, v);
+                if (fabs(v) > r->magnitude) r->magnitude = fabs(v);
+            }
+            kept[m] = v;
+            m += !(v > high) && !(v < low);
+        }
+    }
+    r->below = below;
+    r->kept = m;
+}
+
 static void outcomes_pass(const cs_outcomes *x, const cs_bracket *bracket, double *kept, size_t capacity, cs_pass *r) {
     memset(r, 0, sizeof *r);
     if (bracket->keep_below) {
@@ -347,6 +396,8 @@ static void outcomes_pass(const cs_outcomes *x, const cs_bracket *bracket, doubl
             pass_keep_below(x, 1, bracket->high, kept, capacity, r);
         else
             pass_keep_below(x, 0, bracket->high, kept, capacity, r);
+    } else if (bracket->keep_ties) {
+        pass_band((const double *)x->data, x->n, bracket->low, bracket->high, kept, capacity, r);
     } else {
         if (x->is_f32)
             pass_three_way(x, 1, bracket->low, bracket->high, kept, capacity, r);
@@ -391,7 +442,7 @@ static int sample_bracket(const double *sample, size_t size, double share, doubl
     if (!buffer_range(sample, size, &least, &most)) return 0;
     bracket->low = -INFINITY;
     bracket->high = INFINITY;
-    bracket->keep_below = 0;
+    bracket->keep_below = bracket->keep_ties = 0;
     if (upper < (double)size) {
         size_t first = (size_t)upper + 1, below;
         bracket->high = buffer_threshold(sample, size, 0, least, most, first, first + first / 8);
@@ -447,6 +498,7 @@ static int minima_bracket(const cs_outcomes *x, size_t rank, double *scratch, cs
     group_minima(x, groups, scratch);
     if (!buffer_range(scratch, groups * CS_LANES, &least, &most)) return -1;
     bracket->low = -INFINITY;
+    bracket->keep_ties = 0;
     /* A pass keeps what is below `high`, here up to and including the threshold. */
     most = buffer_threshold(scratch, groups * CS_LANES, 0, least, most, rank, rank + rank / 8);
     bracket->keep_below = most < INFINITY;
@@ -504,7 +556,7 @@ static int selection_bisect(selection *s, const cs_outcomes *x, size_t rank, dou
     double a = -INFINITY, b = INFINITY;
     cs_bracket at;
     cs_pass pass;
-    at.keep_below = 0;
+    at.keep_below = at.keep_ties = 0;
     while (a < b) {
         double t = key_middle(a, b);
         at.low = at.high = t;
@@ -593,6 +645,7 @@ static int selection_run(selection *s, cs_outcomes x, size_t rank, int writable)
         if (attempt == CS_ATTEMPTS || capacity < 2 * CS_ROOM)
             return selection_bisect(s, &x, rank - s->below, free, capacity);
         if (!outcomes_bracket(&x, rank - s->below, attempt, free, capacity, &bracket)) return CS_NAN;
+        bracket.keep_ties = !bracket.keep_below && writable && attempt == 0 && bracket.low < INFINITY;
         outcomes_pass(&x, &bracket, free, capacity - CS_ROOM, &pass);
         /* Of a constant a bracket keeps all: not worth the scratch, which every level would take anew. */
         if (bracket.keep_below && pass.kept > before - before / 4) pass.overflow = 1;

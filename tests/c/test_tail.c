@@ -476,10 +476,10 @@ static void test_weighted_rows_that_brackets_miss(void) {
             int tail = i * 40 < N;
             int64_t v = kind == 0   ? (tail ? -1 : 1)
                         : kind == 1 ? (int64_t)random_below(3)
-                        : kind == 2 ? (tail ? -2 : i % 2)
+                        : kind == 2 ? (tail ? -2 : (int64_t)i % 2)
                                     : (int64_t)random_below(1 << 20);
             int64_t w = kind == 3   ? (i % 5000 == 77 ? 1 << 24 : 1)
-                        : kind == 4 ? (i % 1000 == 3)
+                        : kind == 4 ? (int64_t)(i % 1000 == 3)
                         : kind == 5 ? (i < N / 2 ? 0 : 1 + (int64_t)random_below(9))
                                     : 1;
             given[i] = (outcome){v, w};
