@@ -680,7 +680,7 @@ CS_COLD double tail_exact(const selection *s, const cs_target *t) {
     cs_exact total, count;
     size_t below = 0;
     double kept[CS_EXACT_BLOCK + CS_SLACK];
-    cs_bracket bracket = {-INFINITY, s->value, 1};
+    cs_bracket bracket = {-INFINITY, s->value, 1, 0};
     cs_outcomes block = s->source;
     cs_exact_zero(&total);
     cs_exact_zero(&count);

@@ -6,7 +6,7 @@
  * A cumulative weight (of whole groups of equal outcomes) within W 2^-53 of C counts as equal to C, as for unweighted
  * outcomes. Outcomes of weight zero are absent. The quotient of the exact numerator and the exact C is rounded once, so
  * neither the order of the outcomes nor the scale of the weights can change a bit; equal weights give the unweighted
- * result, whole weights that of repeated outcomes.
+ * result.
  *
  * Method: as in tail_kernels.h with weights for counts; what is left at the end is sorted. If the brackets keep missing
  * (a few weights dominate), passes against one pivot halve what is left: two passes as a rule, some ten then, and a sort of
@@ -24,6 +24,7 @@ typedef struct {
 
 typedef struct {
     cs_sum total; /* of all weights */
+    double least, most; /* of those above zero */
     size_t positive;
 } weight_summary;
 
@@ -41,7 +42,7 @@ typedef struct {
 
 static int weights_summarize(const double *w, size_t n, weight_summary *r) {
     lane_sums l;
-    vd zero = vd_set(0.0);
+    vd inf = vd_set(INFINITY), zero = vd_set(0.0), least = inf;
     double most = 0.0;
     vm bad = vm_none();
     size_t i = 0;
@@ -53,21 +54,26 @@ static int weights_summarize(const double *w, size_t n, weight_summary *r) {
         for (; i + 2 * CS_LANES <= stop; i += 2 * CS_LANES) {
             vd a = vd_load(w + i), b = vd_load(w + i + CS_LANES);
             bad = vm_or(bad, vm_or(vd_nge(a, zero), vd_nge(b, zero)));
-            r->positive += vm_count(vd_lt(zero, a)) + vm_count(vd_lt(zero, b));
+            vm ka = vd_lt(zero, a), kb = vd_lt(zero, b);
+            r->positive += vm_count(ka) + vm_count(kb);
+            least = vd_min(least, vd_min(vd_where(ka, a, inf), vd_where(kb, b, inf)));
             l.magnitude = vd_max(l.magnitude, vd_max(a, b));
             LANE_ADD(l.s0, l.c0, a);
             LANE_ADD(l.s1, l.c1, b);
         }
         lane_sums_fold(&l, 2 * CS_LANES, (stop - start) / (2 * CS_LANES) + 1, &r->total, &most);
     }
+    r->least = vd_reduce_min(least);
     for (; i < n; i++) {
         if (!(w[i] >= 0.0)) return CS_BAD_WEIGHT;
         if (w[i] > 0.0) {
             r->positive++;
+            if (w[i] < r->least) r->least = w[i];
             if (w[i] > most) most = w[i];
             cs_sum_add(&r->total, w[i]);
         }
     }
+    r->most = most;
     if (vm_any(bad) || isinf(most)) return CS_BAD_WEIGHT;
     return r->positive ? CS_OK : CS_ZERO_WEIGHT;
 }
@@ -460,6 +466,29 @@ static int weighted_level(const weighted *all, const cs_sum *total, double level
     }
 }
 
+/* Outcomes of equal weights, those of weight zero left out, are outcomes without weights: the tail count then snaps to
+ * whole outcomes, which may lie within a group of equal ones. */
+static int tail_equal_weights(const cs_outcomes *x, const double *w, size_t present, const cs_target *targets,
+                              size_t n_targets, double *scratch, size_t capacity, cs_tail *out) {
+    cs_outcomes rest = *x;
+    if (present < x->n) {
+        size_t m = 0;
+        for (size_t i = 0; i < x->n; i++) {
+            scratch[m] = outcome_at(x, i);
+            m += w[i] > 0.0;
+        }
+        rest = outcomes_of(scratch, present);
+        scratch += x->n + CS_SLACK;
+        capacity -= x->n + CS_SLACK;
+    }
+    for (size_t i = 0; i < n_targets; i++) {
+        cs_target t = cs_target_of(targets[i].level, present);
+        int status = kernel_tail(&rest, &t, 1, scratch, capacity, out + i);
+        if (status) return status;
+    }
+    return CS_OK;
+}
+
 static int kernel_tail_weighted(const cs_outcomes *x, const double *w, const cs_target *targets, size_t n_targets,
                                 double *scratch, size_t capacity, size_t *used, cs_tail *out) {
     weight_summary weights;
@@ -468,6 +497,8 @@ static int kernel_tail_weighted(const cs_outcomes *x, const double *w, const cs_
     int status = weights_summarize(w, x->n, &weights);
     if (status) return status;
     *used = weights.positive;
+    if (weights.least == weights.most)
+        return tail_equal_weights(x, w, weights.positive, targets, n_targets, scratch, capacity, out);
     all.x = *x;
     all.w = w;
     s.source = all;
