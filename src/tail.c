@@ -4,11 +4,14 @@
 #include "kernels.h"
 #include "target.h"
 
-/* Inputs that fit a cache get room for everything and half of it again and again; longer ones keep at most three tenths
- * in a first pass. A pass that finds too little room says so and is made differently. */
+/* Inputs that fit a cache get room for everything and half of it again and again; longer ones keep at most a fifth in a
+ * first pass. A pass that finds too little room says so and is made differently. Allocators give large blocks back to
+ * the system, whose new pages cost more than the pass, so the room is no larger than that. */
 size_t cs_scratch_size(size_t n, int weighted) {
-    size_t plain = n <= 262144 ? 2 * n + 1024 : n / 2 + n / 8 + 524288;
-    return weighted ? n + 2 * (n + n / 2 + 4096) + plain : plain;
+    size_t plain = n <= 262144 ? 2 * n + 1024 : n / 4 + 524288;
+    size_t equal = n + plain, pairs = 2 * (n + n / 4 + 8192);
+    if (!weighted) return plain;
+    return equal > pairs ? equal : pairs;
 }
 
 static size_t workspace_bytes(size_t n, size_t n_levels, int weighted) {
@@ -42,8 +45,8 @@ static int tail_of(const void *x, int is_f32, const double *weights, size_t n, c
     cs_outcomes outcomes = {x, NULL, n, tail == CS_TAIL_UPPER ? (uint64_t)1 << 63 : 0, is_f32};
     size_t scratch_size = cs_scratch_size(n, weights != NULL), used;
     double *scratch = workspace;
-    cs_target *targets = (cs_target *)(scratch + scratch_size);
-    cs_tail *results = (cs_tail *)(targets + n_levels);
+    cs_target *targets;
+    cs_tail *results;
     int status = CS_OK;
     for (size_t i = 0; i < n_levels; i++) {
         if (es) es[i] = (double)NAN;
@@ -55,6 +58,8 @@ static int tail_of(const void *x, int is_f32, const double *weights, size_t n, c
     if (status == CS_OK && (workspace == NULL || workspace_size < workspace_bytes(n, n_levels, weights != NULL)))
         status = CS_SMALL_WORKSPACE;
     if (status != CS_OK) return status;
+    targets = (cs_target *)(scratch + scratch_size);
+    results = (cs_tail *)(targets + n_levels);
     for (size_t i = 0; i < n_levels; i++) targets[i] = cs_target_of(levels[i], n);
     scratch_size -= CS_SCRATCH_MARGIN;
     status = weights ? cs_active()->tail_weighted(&outcomes, weights, targets, n_levels, scratch, scratch_size, &used, results)

@@ -516,7 +516,7 @@ static int outcomes_bracket(const cs_outcomes *x, size_t rank, unsigned attempt,
     outcomes_sample(x, runs, sample_seed(x, attempt), scratch);
     /* In the caches keeping is cheap and makes what follows short; beyond them it would cost memory. */
     return sample_bracket(scratch, 8 * runs, (double)rank / (double)x->n, (attempt + 1) * (x->n > 65536 ? 3.5 : 2.0),
-                          x->n <= CS_CACHED ? 0.55 : 0.3, bracket);
+                          x->n <= CS_CACHED ? 0.55 : 0.2, bracket);
 }
 
 /* ---- selection -------------------------------------------------------------------------------------------------- */

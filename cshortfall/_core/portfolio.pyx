@@ -130,7 +130,7 @@ cdef int run_portfolios(const scenarios *r, const double *weights, size_t n_port
     for p in range(n_portfolios):
         collects[p] = 0
         kept[p] = 0
-    if r.n > 4 * SAMPLE and share < 0.25:
+    if r.n > 4 * SAMPLE and share < 0.2:
         sample = <double *>malloc(n_portfolios * SAMPLE * sizeof(double))
         collected = <double *>malloc((n_portfolios * (room + SLACK) + finish_size) * sizeof(double))
         if sample == NULL or collected == NULL:
@@ -145,7 +145,7 @@ cdef int run_portfolios(const scenarios *r, const double *weights, size_t n_port
                     for s in range(size):
                         sample[p * SAMPLE + i * size + s] = -block[p * BLOCK + s] if flip else block[p * BLOCK + s]
             for p in range(n_portfolios):
-                if kernels.sample_bracket(sample + p * SAMPLE, SAMPLE, share, 5.0, 0.3, &brackets[p]):
+                if kernels.sample_bracket(sample + p * SAMPLE, SAMPLE, share, 5.0, 0.2, &brackets[p]):
                     collects[p] = brackets[p].keep_below
                     any_collects |= collects[p]
     if result == 0 and any_collects:
