@@ -580,34 +580,33 @@ static int selection_bisect(selection *s, const cs_outcomes *x, size_t rank, dou
  * -1: NaN among the kept. */
 static int selection_narrow(selection *s, cs_outcomes *x, size_t rank, const cs_bracket *bracket, const cs_pass *pass,
                             double *kept) {
-    size_t r = rank - s->below;
+    size_t r = rank - s->below, up_to_low = pass->below + pass->at_low;
     if (bracket->keep_below) {
         if (pass->kept < r) return 0;
         *x = outcomes_of(kept, pass->kept);
         return 1;
     }
-    if (r <= pass->below || r > pass->below + pass->at_low + pass->kept + pass->at_high) return 0;
-    if (pass->kept && r > pass->below + pass->at_low + pass->kept) {
+    if (r <= pass->below || r > up_to_low + pass->kept + pass->at_high) return 0;
+    if (pass->kept && (r <= up_to_low || r > up_to_low + pass->kept)) {
+        /* The kept are searched no further, but NaN among them must be seen. */
         double least, most;
         size_t whole = pass->kept + buffer_pad(kept, pass->kept, kept[0]);
         if (!buffer_range(kept, whole, &least, &most)) return -1;
-        buffer_pad(kept, pass->kept, INFINITY);
-        s->below += buffer_sum_below(kept, whole, INFINITY, &s->sum, &s->magnitude);
-    } else if (pass->kept && r <= pass->below + pass->at_low) {
-        double least, most;
-        size_t whole = pass->kept + buffer_pad(kept, pass->kept, kept[0]);
-        if (!buffer_range(kept, whole, &least, &most)) return -1;
+        if (r > up_to_low) {
+            buffer_pad(kept, pass->kept, INFINITY);
+            s->below += buffer_sum_below(kept, whole, INFINITY, &s->sum, &s->magnitude);
+        }
     }
     s->below += pass->below;
     cs_sum_add_sum(&s->sum, &pass->sum);
     if (pass->magnitude > s->magnitude) s->magnitude = pass->magnitude;
-    if (r <= pass->below + pass->at_low) {
+    if (r <= up_to_low) {
         s->value = bracket->low;
         *x = outcomes_of(kept, 0);
         return 1;
     }
     selection_add_equal(s, bracket->low, pass->at_low);
-    if (r > pass->below + pass->at_low + pass->kept) {
+    if (r > up_to_low + pass->kept) {
         s->value = bracket->high;
         *x = outcomes_of(kept, 0);
         return 1;
