@@ -55,6 +55,18 @@ def test_every_whole_tail_count_has_the_bits_of_the_textbook(name, tail):
         assert_is_the_textbook(datasets.NAMED[name](n), levels, tail, context=f"n={n}")
 
 
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("form", [list, tuple, np.array])
+@pytest.mark.parametrize("count", [1, 5, 16, 17])
+def test_the_form_of_the_levels_does_not_matter(count, form, tail):
+    sample = datasets.NAMED["bells"](200)
+    levels = form(np.linspace(0.99, 0.25, count).tolist())
+    assert_is_the_textbook(sample, levels, tail)
+    assert_is_the_textbook(sample.astype(np.float32), levels, tail)
+    sample[100] = np.nan
+    assert np.isnan(es(sample, levels, tail=tail)).tolist() == [True] * count
+
+
 @pytest.mark.parametrize("name", datasets.FINITE)
 def test_sizes_around_block_borders_have_the_bits_of_the_textbook(name):
     sizes = BLOCK_BORDERS if name in ("bells", "few distinct", "returns") else BLOCK_BORDERS[:30:2]

@@ -1,13 +1,16 @@
 """The functions called millions of times: es, var and es_var, straight from the arguments to the kernel.
 
-The common path is a one-dimensional contiguous array of float64 or float32, one level and defaults. Everything else,
-bad arguments included, goes to the general functions of cshortfall.estimate, so that each check stands in one place.
+The common path is a one-dimensional contiguous array of float64 or float32, one level or a short list of them, and
+defaults. Everything else, bad arguments included, goes to the general functions of cshortfall.estimate, so that each
+check stands in one place.
 """
+
+from libc.string cimport memcpy
 
 cimport numpy as cnp
 
 from cshortfall._core.kernels cimport CS_NAN, CS_OK
-from cshortfall._core.tail cimport tail_of_row
+from cshortfall._core.tail cimport ROW_LEVELS, tail_of_row
 
 cnp.import_array()
 
@@ -16,16 +19,14 @@ cdef enum:
     HOLD_GIL_BELOW = 4096
 
 
-cdef inline bint is_common(object x, object level, object axis, object weights, object tail, object nan_policy,
-                           object method, object out) noexcept:
+cdef inline bint is_common(object x, object axis, object weights, object tail, object nan_policy, object method,
+                           object out) noexcept:
     return (
         type(x) is cnp.ndarray
         and cnp.PyArray_NDIM(x) == 1
         and (cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64 or cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32)
         and cnp.PyArray_ISCARRAY_RO(x)
         and cnp.PyArray_DIM(x, 0) > 0
-        and type(level) is float
-        and 0.2 < <double>level < 1.0
         and axis is None
         and weights is None
         and (tail is "lower" or tail is "upper")
@@ -35,19 +36,48 @@ cdef inline bint is_common(object x, object level, object axis, object weights, 
     )
 
 
-cdef int tail_of_array(cnp.ndarray x, double level, bint upper, double *es, double *var) except -2:
+cdef inline bint is_common_level(object level, double *value) noexcept:
+    """Whether a level is a float that needs no warning."""
+    if type(level) is not float:
+        return False
+    value[0] = level
+    return 0.2 < value[0] < 1.0
+
+
+cdef Py_ssize_t common_levels(object level, double *levels) except -1:
+    """The number of levels in a list or tuple of a few floats that need no warning; 0 for anything else."""
+    cdef Py_ssize_t n, i
+    if type(level) is not list and type(level) is not tuple:
+        return 0
+    n = len(level)
+    if n > ROW_LEVELS:
+        return 0
+    for i in range(n):
+        if not is_common_level(level[i], &levels[i]):
+            return 0
+    return n
+
+
+cdef int tail_of_array(cnp.ndarray x, const double *levels, size_t n_levels, bint upper, double *es,
+                       double *var) except -2:
     cdef const void *data = cnp.PyArray_DATA(x)
     cdef size_t n = cnp.PyArray_DIM(x, 0)
     cdef bint is_f32 = cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32
     cdef int status
     if n < HOLD_GIL_BELOW:
-        status = tail_of_row(data, n, is_f32, upper, level, es, var)
+        status = tail_of_row(data, n, is_f32, upper, levels, n_levels, es, var)
     else:
         with nogil:
-            status = tail_of_row(data, n, is_f32, upper, level, es, var)
+            status = tail_of_row(data, n, is_f32, upper, levels, n_levels, es, var)
     if status != CS_OK and status != CS_NAN:
         raise MemoryError(f"no memory for the workspace of {n} outcomes")
     return 0
+
+
+cdef cnp.ndarray array_of(const double *values, cnp.npy_intp n):
+    cdef cnp.ndarray a = cnp.PyArray_EMPTY(1, &n, cnp.NPY_FLOAT64, 0)
+    memcpy(cnp.PyArray_DATA(a), values, n * sizeof(double))
+    return a
 
 
 def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="propagate", method="historical", out=None):
@@ -142,10 +172,18 @@ def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pro
     >>> cshortfall.es(pnl, level=0.75, weights=[1, 1, 1, 1, 1, 1, 1, 3])
     2.4
     """
-    cdef double es, var
-    if is_common(x, level, axis, weights, tail, nan_policy, method, out):
-        tail_of_array(x, level, tail is "upper", &es, &var)
-        return es
+    cdef double levels[ROW_LEVELS]
+    cdef double es[ROW_LEVELS]
+    cdef double var[ROW_LEVELS]
+    cdef Py_ssize_t n_levels
+    if is_common(x, axis, weights, tail, nan_policy, method, out):
+        if is_common_level(level, levels):
+            tail_of_array(x, levels, 1, tail is "upper", es, var)
+            return es[0]
+        n_levels = common_levels(level, levels)
+        if n_levels > 0:
+            tail_of_array(x, levels, n_levels, tail is "upper", es, var)
+            return array_of(es, n_levels)
     from cshortfall.estimate import _es
 
     return _es(x, level, axis, weights, tail, nan_policy, method, out)
@@ -207,10 +245,18 @@ def var(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pr
     >>> cshortfall.var(pnl, level=0.75, quantile_method="linear")
     1.25
     """
-    cdef double es, var
-    if quantile_method is "inverted_cdf" and is_common(x, level, axis, weights, tail, nan_policy, method, out):
-        tail_of_array(x, level, tail is "upper", &es, &var)
-        return var
+    cdef double levels[ROW_LEVELS]
+    cdef double es[ROW_LEVELS]
+    cdef double var[ROW_LEVELS]
+    cdef Py_ssize_t n_levels
+    if quantile_method is "inverted_cdf" and is_common(x, axis, weights, tail, nan_policy, method, out):
+        if is_common_level(level, levels):
+            tail_of_array(x, levels, 1, tail is "upper", es, var)
+            return var[0]
+        n_levels = common_levels(level, levels)
+        if n_levels > 0:
+            tail_of_array(x, levels, n_levels, tail is "upper", es, var)
+            return array_of(var, n_levels)
     from cshortfall.estimate import _var
 
     return _var(x, level, axis, weights, tail, nan_policy, method, quantile_method, out)
@@ -262,12 +308,20 @@ def es_var(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy=
     >>> cshortfall.es_var(pnl, level=0.75)
     ESVaR(es=2.5, var=2.0)
     """
-    cdef double es, var
-    if is_common(x, level, axis, weights, tail, nan_policy, method, out):
-        tail_of_array(x, level, tail is "upper", &es, &var)
+    cdef double levels[ROW_LEVELS]
+    cdef double es[ROW_LEVELS]
+    cdef double var[ROW_LEVELS]
+    cdef Py_ssize_t n_levels
+    if is_common(x, axis, weights, tail, nan_policy, method, out):
         from cshortfall.estimate import ESVaR
 
-        return ESVaR(es, var)
+        if is_common_level(level, levels):
+            tail_of_array(x, levels, 1, tail is "upper", es, var)
+            return ESVaR(es[0], var[0])
+        n_levels = common_levels(level, levels)
+        if n_levels > 0:
+            tail_of_array(x, levels, n_levels, tail is "upper", es, var)
+            return ESVaR(array_of(es, n_levels), array_of(var, n_levels))
     from cshortfall.estimate import _es_var
 
     return _es_var(x, level, axis, weights, tail, nan_policy, method, out)

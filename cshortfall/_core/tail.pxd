@@ -25,5 +25,8 @@ cdef int es_var_weighted_f32(const float *x, const double *weights, size_t n, co
 # For the modules of this package only: they share the table and the path of one long row.
 cdef const void *active_kernels() noexcept nogil
 cdef size_t scratch_size(size_t n, int weighted) noexcept nogil
-cdef int tail_of_row(const void *x, size_t n, int is_f32, int upper, double level, double *es,
+cdef enum:
+    ROW_LEVELS = 16
+
+cdef int tail_of_row(const void *x, size_t n, int is_f32, int upper, const double *levels, size_t n_levels, double *es,
                      double *var) noexcept nogil

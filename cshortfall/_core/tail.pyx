@@ -213,31 +213,34 @@ cdef int tail_of_outcomes(const cs_outcomes *x, const cs_target *targets, size_t
     return cs_active().tail(x, targets, n_targets, scratch, capacity, out)
 
 
-cdef int tail_of_row(const void *x, size_t n, int is_f32, int upper, double level, double *es,
+cdef int tail_of_row(const void *x, size_t n, int is_f32, int upper, const double *levels, size_t n_levels, double *es,
                      double *var) noexcept nogil:
-    """One level of one contiguous row; -1 if memory is short."""
+    """At most ROW_LEVELS levels of one contiguous row; -1 if memory is short."""
     cdef double stack[STACK_SCRATCH]
     cdef double *scratch = stack
-    cdef size_t size = cs_scratch_size(n, 0)
+    cdef size_t size = cs_scratch_size(n, 0), i
     cdef cs_outcomes outcomes
-    cdef cs_target target = cs_target_of(level, n)
-    cdef cs_tail result
+    cdef cs_target targets[ROW_LEVELS]
+    cdef cs_tail results[ROW_LEVELS]
     cdef int status
     outcomes.data = x
     outcomes.next = NULL
     outcomes.n = n
     outcomes.flip = (<uint64_t>1 << 63) if upper else 0
     outcomes.is_f32 = is_f32
+    for i in range(n_levels):
+        targets[i] = cs_target_of(levels[i], n)
     if size > STACK_SCRATCH:
         scratch = <double *>malloc(size * sizeof(double))
         if scratch == NULL:
             return -1
-    status = tail_of_outcomes(&outcomes, &target, 1, scratch, size - CS_SCRATCH_MARGIN, &result,
+    status = tail_of_outcomes(&outcomes, targets, n_levels, scratch, size - CS_SCRATCH_MARGIN, results,
                               threads_for(n // LONG_ROW_EASE, 0))
     if scratch != stack:
         free(scratch)
-    es[0] = result.es if status == CS_OK else NOT_A_NUMBER
-    var[0] = result.var if status == CS_OK else NOT_A_NUMBER
+    for i in range(n_levels):
+        es[i] = results[i].es if status == CS_OK else NOT_A_NUMBER
+        var[i] = results[i].var if status == CS_OK else NOT_A_NUMBER
     return status
 
 
