@@ -1,14 +1,23 @@
 /* The kernels of one instruction set: included by each kernels_<name>.c, which defines CS_ISA and the lanes' choice. */
+#define CS_NAME(name, isa) CS_NAME_(name, isa)
+#define CS_NAME_(name, isa) name##_##isa
+#define CS_TEXT(isa) CS_TEXT_(isa)
+#define CS_TEXT_(isa) #isa
+
 #include "tail_kernels.h"
 #include "weighted_kernels.h"
 #include "block_kernels.h"
 
-#define CS_TABLE_NAME(isa) CS_TABLE_NAME_(isa)
-#define CS_TABLE_NAME_(isa) cs_kernels_##isa
-#define CS_TEXT(isa) CS_TEXT_(isa)
-#define CS_TEXT_(isa) #isa
+#if defined(CS_ISA_AVX512)
+/* Random numbers are too few at a time for the widest instructions, which would slow down the code around them. */
+#define CS_RESAMPLE_TAIL cs_resample_tail_avx2
+#else
+#include "resample_kernels.h"
+#define CS_RESAMPLE_TAIL CS_NAME(cs_resample_tail, CS_ISA)
+#endif
 
-const cs_kernels CS_TABLE_NAME(CS_ISA) = {
-    CS_TEXT(CS_ISA),  kernel_tail,           kernel_tail_weighted, kernel_bracket,         sample_bracket, outcomes_pass,
-    kernel_resume, kernel_gather_columns, kernel_drop_missing,  kernel_portfolio_block,
+const cs_kernels CS_NAME(cs_kernels, CS_ISA) = {
+    CS_TEXT(CS_ISA),       kernel_tail,         kernel_tail_weighted,    kernel_bracket, sample_bracket,
+    outcomes_pass,         kernel_resume,       kernel_gather_columns,   kernel_drop_missing,
+    kernel_portfolio_block, CS_RESAMPLE_TAIL,
 };

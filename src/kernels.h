@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "cshortfall.h"
+#include "resample.h"
 
 /* What one level asks of n outcomes: the rank of VaR (1 = worst) and the tail count c = c0 + c1 + c2 exactly. */
 typedef struct {
@@ -65,6 +66,7 @@ typedef struct cs_kernels {
     size_t (*drop_missing)(const cs_outcomes *x, const double *weights, double *out, double *out_weights);
     void (*portfolio_block)(const double *columns, size_t n_assets, size_t n_scenarios, const double *weights,
                             size_t n_portfolios, double *out);
+    cs_resample_tail *resample_tail;
 } cs_kernels;
 
 extern const cs_kernels cs_kernels_baseline, cs_kernels_avx2, cs_kernels_avx512, cs_kernels_neon;

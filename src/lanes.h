@@ -4,7 +4,8 @@
  * kernels whose intermediate sums depend on how values meet in lanes certify the correctly rounded quotient instead, see
  * exact.h. Everything is static: the linker must never share a copy compiled for one instruction set with another.
  *
- * vd: CS_LANES doubles. vm: one truth value a lane. Comparisons with NaN: lt, le, eq are false; nge and ngt are true. */
+ * vd: CS_LANES doubles. vm: one truth value a lane. Comparisons with NaN: lt, le, eq are false; nge and ngt are true.
+ * vu: CS_LANES words of 64 bits; not for AVX-512, whose widest instructions slow down code that seldom uses them. */
 #ifndef CS_LANES_H
 #define CS_LANES_H
 
@@ -140,6 +141,18 @@ CS_INLINE void vd_transpose(vd r[4]) {
     r[2] = _mm256_permute2f128_pd(a, c, 0x31);
     r[3] = _mm256_permute2f128_pd(b, d, 0x31);
 }
+typedef __m256i vu;
+CS_INLINE vu vu_load(const uint64_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+CS_INLINE void vu_store(uint64_t *p, vu a) { _mm256_storeu_si256((__m256i *)p, a); }
+CS_INLINE vu vu_set(uint64_t a) { return _mm256_set1_epi64x((long long)a); }
+CS_INLINE vu vu_add(vu a, vu b) { return _mm256_add_epi64(a, b); }
+CS_INLINE vu vu_xor(vu a, vu b) { return _mm256_xor_si256(a, b); }
+CS_INLINE vu vu_or(vu a, vu b) { return _mm256_or_si256(a, b); }
+#define vu_left(a, bits) _mm256_slli_epi64(a, bits)
+#define vu_right(a, bits) _mm256_srli_epi64(a, bits)
+CS_INLINE vd vd_of_bits(vu a) { return _mm256_castsi256_pd(a); }
+/* p[i] for indices i that are doubles from 0 to 2^31, truncated. */
+CS_INLINE vd vd_gather(const double *p, vd i) { return _mm256_i32gather_pd(p, _mm256_cvttpd_epi32(i), 8); }
 
 #elif defined(CS_ISA_NEON)
 #include <arm_neon.h>
@@ -188,6 +201,20 @@ CS_INLINE void vd_transpose(vd r[2]) {
     r[0] = a;
     r[1] = b;
 }
+typedef uint64x2_t vu;
+CS_INLINE vu vu_load(const uint64_t *p) { return vld1q_u64(p); }
+CS_INLINE void vu_store(uint64_t *p, vu a) { vst1q_u64(p, a); }
+CS_INLINE vu vu_set(uint64_t a) { return vdupq_n_u64(a); }
+CS_INLINE vu vu_add(vu a, vu b) { return vaddq_u64(a, b); }
+CS_INLINE vu vu_xor(vu a, vu b) { return veorq_u64(a, b); }
+CS_INLINE vu vu_or(vu a, vu b) { return vorrq_u64(a, b); }
+#define vu_left(a, bits) vshlq_n_u64(a, bits)
+#define vu_right(a, bits) vshrq_n_u64(a, bits)
+CS_INLINE vd vd_of_bits(vu a) { return vreinterpretq_f64_u64(a); }
+CS_INLINE vd vd_gather(const double *p, vd i) {
+    int64x2_t at = vcvtq_s64_f64(i);
+    return vcombine_f64(vld1_f64(p + vgetq_lane_s64(at, 0)), vld1_f64(p + vgetq_lane_s64(at, 1)));
+}
 
 #else
 #define CS_LANES 1
@@ -227,7 +254,23 @@ CS_INLINE vd vd_keep(vm m, vd a) { return m ? a : 0.0; }
 CS_INLINE size_t vd_append(double *out, vm m, vd a) {
     *out = a;
     return (size_t)m;
-}CS_INLINE void vd_transpose(vd r[1]) { (void)r; }
+}
+CS_INLINE void vd_transpose(vd r[1]) { (void)r; }
+typedef uint64_t vu;
+CS_INLINE vu vu_load(const uint64_t *p) { return *p; }
+CS_INLINE void vu_store(uint64_t *p, vu a) { *p = a; }
+CS_INLINE vu vu_set(uint64_t a) { return a; }
+CS_INLINE vu vu_add(vu a, vu b) { return a + b; }
+CS_INLINE vu vu_xor(vu a, vu b) { return a ^ b; }
+CS_INLINE vu vu_or(vu a, vu b) { return a | b; }
+#define vu_left(a, bits) ((a) << (bits))
+#define vu_right(a, bits) ((a) >> (bits))
+CS_INLINE vd vd_of_bits(vu a) {
+    vd d;
+    memcpy(&d, &a, 8);
+    return d;
+}
+CS_INLINE vd vd_gather(const double *p, vd i) { return p[(int64_t)i]; }
 
 #endif
 

@@ -3,110 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "elementary.h"
-
-#define LANES 8
-
-/* Eight interleaved xoshiro256++ generators (Blackman and Vigna 2021) and a group of numbers kept for single draws. */
-typedef struct {
-    uint64_t state[4][LANES];
-    double group[LANES];
-    size_t used;
-    double spare_normal;
-    int has_spare;
-} stream;
-
-/* The finaliser of SplitMix64: a bijection in which every input bit moves every output bit. */
-static uint64_t mix(uint64_t z) {
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-static uint64_t rotate(uint64_t x, int bits) {
-    return (x << bits) | (x >> (64 - bits));
-}
-
-static void stream_start(stream *s, const uint64_t key[4], size_t block) {
-    for (size_t lane = 0; lane < LANES; lane++) {
-        const uint64_t position = 0x9E3779B97F4A7C15u * (uint64_t)(block * LANES + lane + 1);
-        for (size_t word = 0; word < 4; word++)
-            s->state[word][lane] = mix(mix(key[word] + position) ^ rotate(key[(word + 1) & 3], 23));
-        /* The state of zeros is the one xoshiro cannot leave. */
-        if (!(s->state[0][lane] | s->state[1][lane] | s->state[2][lane] | s->state[3][lane]))
-            s->state[0][lane] = position;
-    }
-    s->used = LANES;
-    s->has_spare = 0;
-}
-
-/* Eight uniforms in (0, 1): odd multiples of 2^-53. */
-static inline void stream_group(stream *s, double *out) {
-    for (size_t lane = 0; lane < LANES; lane++) {
-        const uint64_t a = s->state[0][lane], b = s->state[1][lane], c = s->state[2][lane], d = s->state[3][lane];
-        const uint64_t sum = a + d;
-        const uint64_t bits = ((sum << 23) | (sum >> 41)) + a;
-        const uint64_t c1 = c ^ a, d1 = d ^ b;
-        s->state[1][lane] = b ^ c1;
-        s->state[0][lane] = a ^ d1;
-        s->state[2][lane] = c1 ^ (b << 17);
-        s->state[3][lane] = (d1 << 45) | (d1 >> 19);
-        out[lane] = cs_double_of(bits >> 12 | 0x3FF0000000000000u) - (1.0 - 0x1p-53);
-    }
-}
-
-static double stream_uniform(stream *s) {
-    if (s->used == LANES) {
-        stream_group(s, s->group);
-        s->used = 0;
-    }
-    return s->group[s->used++];
-}
-
-/* Marsaglia's polar method. */
-static double stream_normal(stream *s) {
-    double a, b, square, factor;
-    if (s->has_spare) {
-        s->has_spare = 0;
-        return s->spare_normal;
-    }
-    do {
-        a = 2.0 * stream_uniform(s) - 1.0;
-        b = 2.0 * stream_uniform(s) - 1.0;
-        square = a * a + b * b;
-    } while (square >= 1.0);
-    factor = sqrt(-2.0 * cs_log(square) / square);
-    s->spare_normal = a * factor;
-    s->has_spare = 1;
-    return b * factor;
-}
-
-/* What Marsaglia and Tsang's method (2000) needs of a shape >= 1. */
-typedef struct {
-    double d, c;
-} gamma_shape;
-
-static gamma_shape gamma_of(double shape) {
-    const double d = shape - 1.0 / 3.0;
-    return (gamma_shape){d, 1.0 / sqrt(9.0 * d)};
-}
-
-static double stream_gamma(stream *s, gamma_shape shape) {
-    for (;;) {
-        const double x = stream_normal(s);
-        const double root = 1.0 + shape.c * x;
-        if (root <= 0.0) continue;
-        const double v = root * root * root;
-        const double u = stream_uniform(s);
-        const double square = x * x;
-        if (u < 1.0 - 0.0331 * square * square) return shape.d * v;
-        if (cs_log(u) < 0.5 * square + shape.d * (1.0 - v + cs_log(v))) return shape.d * v;
-    }
-}
-
-static double lanes_sum(const double *a) {
-    return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
-}
+#include "streams.h"
 
 void cs_positions_fill(const double *weights, size_t n, double *cumulative, int64_t *guide) {
     double largest = 0.0, total = 0.0;
@@ -119,71 +16,6 @@ void cs_positions_fill(const double *weights, size_t n, double *cumulative, int6
     for (size_t i = 0, k = 0; k < n; k++) {
         while (cumulative[i] <= (double)k / (double)n) i++;
         guide[k] = (int64_t)i;
-    }
-}
-
-/* The position of u in [0, 1 - 2^-53], for which u n rounds to less than n. */
-static inline size_t position_of(cs_positions positions, double u) {
-    size_t i = (size_t)(int64_t)(u * (double)positions.n);
-    if (positions.cumulative) {
-        i = (size_t)positions.guide[i];
-        while (i + 1 < positions.n && positions.cumulative[i] <= u) i++;
-    }
-    return i;
-}
-
-/* Adds the excess over `value` of `count` outcomes, drawn below `limit`, and its square to the sums. */
-static inline void add_excesses(stream *s, const double *losses, cs_positions positions, size_t count, double limit,
-                                double value, double *sum, double *square_sum) {
-    double sums[LANES] = {0.0}, squares[LANES] = {0.0};
-    for (size_t drawn = 0; drawn < count; drawn += LANES) {
-        double u[LANES], excess[LANES];
-        stream_group(s, u);
-        for (size_t lane = 0; lane < LANES; lane++) u[lane] *= limit;
-        /* At the limit the excess is 0. */
-        for (size_t lane = count - drawn; lane < LANES; lane++) u[lane] = limit;
-        for (size_t lane = 0; lane < LANES; lane++) excess[lane] = losses[position_of(positions, u[lane])] - value;
-        for (size_t lane = 0; lane < LANES; lane++) {
-            sums[lane] += excess[lane];
-            squares[lane] += excess[lane] * excess[lane];
-        }
-    }
-    *sum = lanes_sum(sums);
-    *square_sum = lanes_sum(squares);
-}
-
-void cs_resample_tail(const double *losses, cs_positions positions, size_t draws, double tail_count,
-                      const uint64_t key[4], size_t block, size_t count, double *es, double *var,
-                      double *standard_error) {
-    const size_t worst = (size_t)ceil(tail_count);
-    const gamma_shape inside = gamma_of((double)worst), outside = gamma_of((double)(draws + 1 - worst));
-    const double n = (double)draws, scale = n / (n - 1.0) / (tail_count * tail_count);
-    const cs_positions equal = {NULL, NULL, positions.n};
-    double limits[CS_RESAMPLE_BLOCK];
-    stream s;
-    stream_start(&s, key, block);
-    /* All limits come first, where their rejections cost less, also beyond count: no replicate depends on it. */
-    for (size_t replicate = 0; replicate < CS_RESAMPLE_BLOCK; replicate++) {
-        const double below = stream_gamma(&s, inside);
-        const double share = below / (below + stream_gamma(&s, outside));
-        limits[replicate] = share < 1.0 ? share : 1.0 - 0x1p-53;
-    }
-    for (size_t replicate = 0; replicate < count; replicate++) {
-        const double limit = limits[replicate], value = losses[position_of(positions, limit)];
-        double sum, squares;
-        if (positions.cumulative)
-            add_excesses(&s, losses, positions, worst - 1, limit, value, &sum, &squares);
-        else
-            add_excesses(&s, losses, equal, worst - 1, limit, value, &sum, &squares);
-        var[replicate] = value;
-        if (value - value == 0.0) {
-            const double spread = squares - sum * sum / n;
-            es[replicate] = value + sum / tail_count;
-            standard_error[replicate] = sqrt((spread > 0.0 ? spread : 0.0) * scale);
-        } else {
-            es[replicate] = value;
-            standard_error[replicate] = cs_double_of(0x7FF8000000000000u);
-        }
     }
 }
 
@@ -262,9 +94,9 @@ void cs_resample_means(const double *columns, cs_positions positions, size_t dra
     stream_start(&s, key, block);
     for (size_t replicate = 0; replicate < count; replicate++, out += 4) {
         double sum[2] = {0.0}, squares[2] = {0.0};
-        for (size_t drawn = 0; drawn < draws; drawn += LANES) {
-            double u[LANES];
-            const size_t lanes = draws - drawn < LANES ? draws - drawn : LANES;
+        for (size_t drawn = 0; drawn < draws; drawn += CS_STREAM_LANES) {
+            double u[CS_STREAM_LANES];
+            const size_t lanes = draws - drawn < CS_STREAM_LANES ? draws - drawn : CS_STREAM_LANES;
             stream_group(&s, u);
             for (size_t lane = 0; lane < lanes; lane++) {
                 const double *row = columns + 2 * position_of(positions, u[lane]);

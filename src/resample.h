@@ -30,9 +30,10 @@ void cs_positions_fill(const double *weights, size_t n, double *cumulative, int6
  * exact, in O(J) instead of O(draws). The standard error is that of the influence function,
  * sd((L - VaR)+) sqrt(draws)/c with divisor draws - 1; draws >= 2. An infinite VaR of a resample gives that ES and a
  * NaN standard error. */
-void cs_resample_tail(const double *losses, cs_positions positions, size_t draws, double tail_count,
-                      const uint64_t key[4], size_t block, size_t count, double *es, double *var,
-                      double *standard_error);
+typedef void cs_resample_tail(const double *losses, cs_positions positions, size_t draws, double tail_count,
+                              const uint64_t key[4], size_t block, size_t count, double *es, double *var,
+                              double *standard_error);
+cs_resample_tail cs_resample_tail_baseline, cs_resample_tail_avx2, cs_resample_tail_neon;
 
 /* The same for count resamples made of circular blocks of block_length consecutive outcomes, the last block cut so
  * that n outcomes result. losses[0..n) are in the order of time, order[0..n) sorts them, the largest first;

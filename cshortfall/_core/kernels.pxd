@@ -1,6 +1,6 @@
 """The kernels' own types, for the modules of this package; other packages use tail.pxd."""
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int64_t, uint64_t
 
 cdef extern from "kernels.h" nogil:
     enum:
@@ -46,6 +46,11 @@ cdef extern from "kernels.h" nogil:
         size_t kept
         int overflow
 
+    ctypedef struct cs_positions:
+        const double *cumulative
+        const int64_t *guide
+        size_t n
+
     ctypedef struct cs_kernels:
         const char *name
         int (*tail)(const cs_outcomes *x, const cs_target *targets, size_t n_targets, double *scratch,
@@ -66,6 +71,9 @@ cdef extern from "kernels.h" nogil:
                                double *out_weights) noexcept nogil
         void (*portfolio_block)(const double *columns, size_t n_assets, size_t n_scenarios, const double *weights,
                                 size_t n_portfolios, double *out) noexcept nogil
+        void (*resample_tail)(const double *losses, cs_positions positions, size_t draws, double tail_count,
+                              const uint64_t *key, size_t block, size_t count, double *es, double *var,
+                              double *standard_error) noexcept nogil
 
 cdef extern from "target.h" nogil:
     cs_target cs_target_of(double level, size_t n)

@@ -11,6 +11,9 @@ cimport numpy as cnp
 
 import numpy as np
 
+from cshortfall._core.kernels cimport cs_kernels, cs_positions
+from cshortfall._core.tail cimport active_kernels
+
 cnp.import_array()
 
 cdef extern from "elementary.h" nogil:
@@ -29,14 +32,7 @@ cdef extern from "moments.h" nogil:
 cdef extern from "resample.h" nogil:
     enum:
         CS_RESAMPLE_BLOCK
-    ctypedef struct cs_positions:
-        const double *cumulative
-        const int64_t *guide
-        size_t n
     void cs_positions_fill(const double *weights, size_t n, double *cumulative, int64_t *guide)
-    void cs_resample_tail(const double *losses, cs_positions positions, size_t draws, double tail_count,
-                          const uint64_t *key, size_t block, size_t count, double *es, double *var,
-                          double *standard_error)
     size_t cs_resample_blocks_workspace(size_t n, size_t block_length)
     void cs_resample_blocks(const double *losses, const int64_t *order, const double *weights, size_t n,
                             double tail_fraction, size_t block_length, const uint64_t *key, size_t block,
@@ -160,6 +156,7 @@ def tail_replicates(losses, weights, Py_ssize_t draws, double tail_count, key, P
     cdef const uint64_t *words = <const uint64_t *>data_of(key, cnp.NPY_UINT64, 4)
     cdef list owned = []
     cdef cs_positions positions = positions_of(weights, n, owned)
+    cdef const cs_kernels *kernels = <const cs_kernels *>active_kernels()
     es, var, error = empty(replicates), empty(replicates), empty(replicates)
     cdef double *es_out = <double *>cnp.PyArray_DATA(es)
     cdef double *var_out = <double *>cnp.PyArray_DATA(var)
@@ -167,8 +164,8 @@ def tail_replicates(losses, weights, Py_ssize_t draws, double tail_count, key, P
     cdef Py_ssize_t block, first
     for block in prange(block_count(replicates), nogil=True, num_threads=threads, schedule="static"):
         first = block * CS_RESAMPLE_BLOCK
-        cs_resample_tail(values, positions, draws, tail_count, words, block, count_in(block, replicates),
-                         es_out + first, var_out + first, error_out + first)
+        kernels.resample_tail(values, positions, draws, tail_count, words, block, count_in(block, replicates),
+                              es_out + first, var_out + first, error_out + first)
     return es, var, error
 
 

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cshortfall.h"
 #include "elementary.h"
+#include "kernels.h"
 #include "moments.h"
 #include "resample.h"
 
@@ -187,8 +189,8 @@ static void draw_tail(const double *losses, cs_positions positions, size_t draws
     for (size_t block = 0; block * CS_RESAMPLE_BLOCK < 2000; block++) {
         const size_t first = block * CS_RESAMPLE_BLOCK;
         const size_t count = 2000 - first < CS_RESAMPLE_BLOCK ? 2000 - first : CS_RESAMPLE_BLOCK;
-        cs_resample_tail(losses, positions, draws, tail_count, KEY, block, count, out->es + first, out->var + first,
-                         out->error + first);
+        cs_active()->resample_tail(losses, positions, draws, tail_count, KEY, block, count, out->es + first,
+                                   out->var + first, out->error + first);
     }
 }
 
@@ -199,7 +201,7 @@ static void test_blocks_of_replicates_stand_alone(void) {
     fill_sample(losses, N);
     qsort(losses, N, sizeof *losses, descending);
     draw_tail(losses, equal, N, 25.0, &whole);
-    cs_resample_tail(losses, equal, N, 25.0, KEY, 7, 5, es, var, error);
+    cs_active()->resample_tail(losses, equal, N, 25.0, KEY, 7, 5, es, var, error);
     assert(memcmp(es, whole.es + 7 * CS_RESAMPLE_BLOCK, 5 * sizeof *es) == 0);
     assert(memcmp(var, whole.var + 7 * CS_RESAMPLE_BLOCK, 5 * sizeof *es) == 0);
     assert(memcmp(error, whole.error + 7 * CS_RESAMPLE_BLOCK, 5 * sizeof *es) == 0);
@@ -280,8 +282,8 @@ static void test_replicates_have_the_recorded_bits(void) {
     for (size_t i = 0; i < N; i++)
         for (size_t k = 0; k < N; k++)
             if (losses[i] == sample[k]) order[i] = (int64_t)k;
-    cs_resample_tail(losses, (cs_positions){NULL, NULL, N}, N, 25.0, KEY, 0, 32, es, var, error);
-    cs_resample_tail(losses, (cs_positions){NULL, NULL, N}, N, 25.0, KEY, 1, 1, es + 32, var + 32, error + 32);
+    cs_active()->resample_tail(losses, (cs_positions){NULL, NULL, N}, N, 25.0, KEY, 0, 32, es, var, error);
+    cs_active()->resample_tail(losses, (cs_positions){NULL, NULL, N}, N, 25.0, KEY, 1, 1, es + 32, var + 32, error + 32);
     const size_t shown[3] = {0, 31, 32};
     for (size_t i = 0; i < 3; i++) {
         assert(cs_bits_of(es[shown[i]]) == expected[i][0]);
@@ -333,7 +335,7 @@ static void test_infinite_losses_give_infinite_replicates(void) {
     double losses[10] = {1.0, 0.5, 0.25, -1.0, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY};
     double es[32], var[32], error[32];
     int infinite = 0;
-    cs_resample_tail(losses, (cs_positions){NULL, NULL, 10}, 10, 4.0, KEY, 0, 32, es, var, error);
+    cs_active()->resample_tail(losses, (cs_positions){NULL, NULL, 10}, 10, 4.0, KEY, 0, 32, es, var, error);
     for (size_t r = 0; r < 32; r++) {
         if (isinf(var[r])) {
             infinite++;
@@ -410,13 +412,16 @@ int main(void) {
     test_student_sums_are_the_derivatives_of_the_likelihood();
     test_student_sums_are_continuous_at_the_normal_distribution();
     test_positions_invert_the_distribution();
-    test_blocks_of_replicates_stand_alone();
-    test_equal_weights_draw_as_no_weights();
-    test_var_of_a_resample_has_its_exact_distribution();
-    test_mean_of_replicates_is_that_of_full_resampling();
-    test_replicates_have_the_recorded_bits();
+    for (size_t i = 0; cs_isa_name(i) != NULL; i++) {
+        if (cs_init(cs_isa_name(i)) != CS_OK) continue;
+        test_blocks_of_replicates_stand_alone();
+        test_equal_weights_draw_as_no_weights();
+        test_var_of_a_resample_has_its_exact_distribution();
+        test_mean_of_replicates_is_that_of_full_resampling();
+        test_replicates_have_the_recorded_bits();
+        test_infinite_losses_give_infinite_replicates();
+    }
     test_block_replicates_of_sizes_that_do_not_divide();
-    test_infinite_losses_give_infinite_replicates();
     test_studentized_replicates_without_error();
     test_long_run_variance_is_the_bartlett_sum();
     test_binomial_ranks_enclose_the_probability();
