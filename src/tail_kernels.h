@@ -340,12 +340,22 @@ CS_INLINE void pass_three_way(const cs_outcomes *x, int is_f32, double low, doub
     r->kept = m;
 }
 
-/* The three-way pass over a buffer with half the comparisons: ties with the bracket's ends are kept. */
-CS_INLINE void pass_band(const double *x, size_t n, double low, double high, double *kept, size_t capacity, cs_pass *r) {
-    vd lo = vd_set(low), hi = vd_set(high);
-    size_t i = 0, m = 0, below = 0;
+/* What a pass for one level keeps for the next, which is further in. */
+typedef struct {
+    double high;
+    double *kept;
+    size_t count;
+} cs_inner;
+
+/* The three-way pass over a buffer with half the comparisons: ties with the bracket's ends are kept. With `inner` those
+ * below inner->high are also kept there. */
+CS_INLINE void pass_band(const double *x, size_t n, double low, double high, double *kept, size_t capacity, cs_inner *inner,
+                         cs_pass *r) {
+    vd lo = vd_set(low), hi = vd_set(high), innermost = vd_set(inner ? inner->high : 0.0);
+    size_t i = 0, m = 0, below = 0, inside = 0;
     while (i < n) {
-        size_t stop = block_end(x, 0, i, n, capacity - m), start = i;
+        size_t used = inner && inside > m ? inside : m;
+        size_t stop = block_end(x, 0, i, n, capacity - used), start = i;
         double least;
         lane_sums l;
         if (CS_UNLIKELY(stop == i)) {
@@ -353,16 +363,17 @@ CS_INLINE void pass_band(const double *x, size_t n, double low, double high, dou
             return;
         }
         lane_sums_zero(&l);
-#define BAND(s, c)                                                   \
-    do {                                                             \
-        vd v_ = vd_load(x + i), tail_;                               \
-        vm k_ = vd_lt(v_, lo);                                       \
-        m += vd_append(kept + m, vm_andnot(k_, vd_ngt(v_, hi)), v_); \
-        below += vm_count(k_);                                       \
-        tail_ = vd_keep(k_, v_);                                     \
-        l.magnitude = vd_min(l.magnitude, tail_);                    \
-        LANE_ADD(s, c, tail_);                                       \
-        i += CS_LANES;                                               \
+#define BAND(s, c)                                                                      \
+    do {                                                                                \
+        vd v_ = vd_load(x + i), tail_;                                                  \
+        vm k_ = vd_lt(v_, lo);                                                          \
+        m += vd_append(kept + m, vm_andnot(k_, vd_ngt(v_, hi)), v_);                    \
+        if (inner) inside += vd_append(inner->kept + inside, vd_lt(v_, innermost), v_); \
+        below += vm_count(k_);                                                          \
+        tail_ = vd_keep(k_, v_);                                                        \
+        l.magnitude = vd_min(l.magnitude, tail_);                                       \
+        LANE_ADD(s, c, tail_);                                                          \
+        i += CS_LANES;                                                                  \
     } while (0)
         while (i + 2 * CS_LANES <= stop) {
             BAND(l.s0, l.c0);
@@ -383,10 +394,15 @@ CS_INLINE void pass_band(const double *x, size_t n, double low, double high, dou
             }
             kept[m] = v;
             m += !(v > high) && !(v < low);
+            if (inner) {
+                inner->kept[inside] = v;
+                inside += v < inner->high;
+            }
         }
     }
     r->below = below;
     r->kept = m;
+    if (inner) inner->count = inside;
 }
 
 static void outcomes_pass(const cs_outcomes *x, const cs_bracket *bracket, double *kept, size_t capacity, cs_pass *r) {
@@ -397,7 +413,7 @@ static void outcomes_pass(const cs_outcomes *x, const cs_bracket *bracket, doubl
         else
             pass_keep_below(x, 0, bracket->high, kept, capacity, r);
     } else if (bracket->keep_ties) {
-        pass_band((const double *)x->data, x->n, bracket->low, bracket->high, kept, capacity, r);
+        pass_band((const double *)x->data, x->n, bracket->low, bracket->high, kept, capacity, NULL, r);
     } else {
         if (x->is_f32)
             pass_three_way(x, 1, bracket->low, bracket->high, kept, capacity, r);
@@ -530,6 +546,8 @@ typedef struct {
     cs_outcomes source;
     double *free; /* scratch behind source */
     size_t capacity;
+    size_t next_rank; /* of the next level, 0 after the last */
+    cs_inner inner;   /* what was kept for it, if anything, at `free` */
 } selection;
 
 static void selection_add_equal(selection *s, double v, size_t count) {
@@ -622,6 +640,16 @@ static void outcomes_copy(const cs_outcomes *x, double *out) {
     for (; i < x->n; i++) out[i] = outcome_at(x, i);
 }
 
+/* Whether a pass over the source that sums below a bracket can keep what the next level needs as well. */
+static int nest(selection *s, const cs_outcomes *x, const cs_bracket *outer, double *free, size_t capacity) {
+    cs_bracket next;
+    if (s->next_rank == 0 || s->inner.count || x->data != s->source.data || capacity < 8 * CS_ROOM) return 0;
+    if (!outcomes_bracket(x, s->next_rank, 0, free, capacity, &next)) return 0;
+    s->inner.high = next.high;
+    s->inner.kept = free;
+    return next.keep_below && next.high <= outer->low;
+}
+
 /* Finishes a selection whose remaining outcomes are x. While nothing has been counted, what a pass keeps becomes the
  * source, for the exact sum and for levels further out. `writable`: x lies in scratch with slack behind it. */
 static int selection_run(selection *s, cs_outcomes x, size_t rank, int writable) {
@@ -645,7 +673,16 @@ static int selection_run(selection *s, cs_outcomes x, size_t rank, int writable)
             return selection_bisect(s, &x, rank - s->below, free, capacity);
         if (!outcomes_bracket(&x, rank - s->below, attempt, free, capacity, &bracket)) return CS_NAN;
         bracket.keep_ties = !bracket.keep_below && writable && attempt == 0 && bracket.low < INFINITY;
-        outcomes_pass(&x, &bracket, free, capacity - CS_ROOM, &pass);
+        if (bracket.keep_ties && all_below && nest(s, &x, &bracket, free, capacity)) {
+            /* One pass for this level and the next, which takes the lower half of the scratch. */
+            capacity /= 2;
+            free += capacity;
+            memset(&pass, 0, sizeof pass);
+            pass_band((const double *)x.data, x.n, bracket.low, bracket.high, free, capacity - CS_ROOM, &s->inner, &pass);
+            if (pass.overflow) s->inner.count = 0;
+        } else {
+            outcomes_pass(&x, &bracket, free, capacity - CS_ROOM, &pass);
+        }
         /* Of a constant a bracket keeps all: not worth the scratch, which every level would take anew. */
         if (bracket.keep_below && pass.kept > before - before / 4) pass.overflow = 1;
         narrowed = pass.overflow ? 0 : selection_narrow(s, &x, rank, &bracket, &pass, free);
@@ -669,7 +706,9 @@ static int selection_run(selection *s, cs_outcomes x, size_t rank, int writable)
     return CS_OK;
 }
 
-CS_INLINE void selection_begin(selection *s) {
+CS_INLINE void selection_begin(selection *s, size_t next_rank) {
+    s->next_rank = next_rank;
+    s->inner.count = 0;
     s->below = 0;
     s->sum = cs_sum_zero();
     s->magnitude = 0.0;
@@ -727,13 +766,19 @@ static int kernel_tail(const cs_outcomes *x, const cs_target *targets, size_t n_
     s.source = *x;
     s.free = scratch;
     s.capacity = capacity;
-    for (size_t i = cs_target_next(targets, n_targets, n_targets); i < n_targets;
-         i = cs_target_next(targets, n_targets, i)) {
+    for (size_t i = cs_target_next(targets, n_targets, n_targets), next; i < n_targets; i = next) {
         int status;
-        selection_begin(&s);
+        next = cs_target_next(targets, n_targets, i);
+        selection_begin(&s, next < n_targets ? targets[next].rank : 0);
         status = selection_run(&s, s.source, targets[i].rank, s.free != scratch);
         if (status) return status;
         out[i] = tail_value(&s, &targets[i]);
+        if (next < n_targets && s.inner.count >= targets[next].rank) {
+            size_t taken = s.inner.count + CS_SLACK;
+            s.source = outcomes_of(s.inner.kept, s.inner.count);
+            s.free = s.inner.kept + taken;
+            s.capacity -= taken;
+        }
     }
     return CS_OK;
 }
@@ -751,7 +796,7 @@ static int kernel_resume(const cs_outcomes *x, const cs_target *target, const cs
     cs_outcomes rest = *x;
     int narrowed, status;
     s.source = *x;
-    selection_begin(&s);
+    selection_begin(&s, 0);
     narrowed = pass->overflow ? 0 : selection_narrow(&s, &rest, target->rank, bracket, pass, kept);
     if (narrowed < 0) return CS_NAN;
     if (!narrowed) return kernel_tail(x, target, 1, kept, capacity, out);
