@@ -6,7 +6,9 @@
  *
  * Outcomes are P&L or returns, gains positive; with CS_TAIL_UPPER they are losses. `level` is the confidence in [0, 1):
  * 0.975 means the worst 2.5 %. es and var are losses: positive when money is lost. Any of the result pointers may be
- * NULL. Functions return a status; results are NaN unless it is CS_OK. */
+ * NULL. Functions return a status; results are NaN unless it is CS_OK.
+ *
+ * Versions of the interface: 2 added the windows. */
 #ifndef CSHORTFALL_H
 #define CSHORTFALL_H
 
@@ -18,7 +20,7 @@ extern "C" {
 
 #define CSHORTFALL_VERSION "0.1.0"
 /* Raised by one when functions are added; none is ever changed or removed. */
-#define CSHORTFALL_API_VERSION 1
+#define CSHORTFALL_API_VERSION 2
 
 enum {
     CS_OK = 0,
@@ -30,7 +32,8 @@ enum {
     CS_BAD_TAIL = 6,        /* tail is neither CS_TAIL_LOWER nor CS_TAIL_UPPER */
     CS_SMALL_WORKSPACE = 7, /* the workspace is NULL or has fewer bytes than cs_workspace_size says */
     CS_ISA_UNKNOWN = 8,     /* no such instruction set in this build */
-    CS_ISA_UNSUPPORTED = 9  /* this processor lacks the instruction set */
+    CS_ISA_UNSUPPORTED = 9, /* this processor lacks the instruction set */
+    CS_TOO_FEW = 10         /* a window holds fewer outcomes than it was told to wait for */
 };
 
 enum { CS_TAIL_LOWER = 0, CS_TAIL_UPPER = 1 };
@@ -69,6 +72,28 @@ int cs_es_var_weighted(const double *x, const double *weights, size_t n, const d
                        void *workspace, size_t workspace_size, double *es, double *var);
 int cs_es_var_weighted_f32(const float *x, const double *weights, size_t n, const double *levels, size_t n_levels,
                            int tail, void *workspace, size_t workspace_size, double *es, double *var);
+
+/* A window of the latest outcomes, from version 2 on. Results are the bits of cs_es_var_levels on the outcomes that it
+ * holds; NaN holds a place and is no outcome. One thread at a time may use a window. */
+typedef struct cs_window cs_window;
+
+/* Bytes of memory for a window of `length` places. */
+size_t cs_window_size(size_t length, size_t n_levels);
+
+/* Makes an empty window in the memory, which the caller keeps in place while the window is used. Results are NaN while
+ * the window holds fewer than min_count outcomes, or none. */
+int cs_window_init(void *memory, size_t memory_size, size_t length, const double *levels, size_t n_levels, int tail,
+                   size_t min_count, cs_window **window);
+
+/* Puts a value in, in the place of the oldest if the window is full: es[i] and var[i] for levels[i]. */
+int cs_window_push(cs_window *window, double value, double *es, double *var);
+
+/* How many outcomes the window holds; all places that are taken, NaN included, oldest first, and their number. */
+size_t cs_window_count(const cs_window *window);
+size_t cs_window_values(const cs_window *window, double *values);
+
+/* Makes the window empty. */
+void cs_window_reset(cs_window *window);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,9 @@
 #include "tail_kernels.h"
 #include "weighted_kernels.h"
 #include "block_kernels.h"
+#include "sketch_kernels.h"
+#include "window_kernels.h"
+#include "rolling_kernels.h"
 
 #if defined(CS_ISA_AVX512)
 /* Random numbers are too few at a time for the widest instructions, which would slow down the code around them. */
@@ -17,7 +20,7 @@
 #endif
 
 const cs_kernels CS_NAME(cs_kernels, CS_ISA) = {
-    CS_TEXT(CS_ISA),       kernel_tail,         kernel_tail_weighted,    kernel_bracket, sample_bracket,
-    outcomes_pass,         kernel_resume,       kernel_gather_columns,   kernel_drop_missing,
-    kernel_portfolio_block, CS_RESAMPLE_TAIL,
+    CS_TEXT(CS_ISA),  kernel_tail,    kernel_tail_weighted,  kernel_bracket,      sample_bracket,
+    outcomes_pass,    kernel_resume,  kernel_gather_columns, kernel_drop_missing, kernel_portfolio_block,
+    CS_RESAMPLE_TAIL, kernel_rolling, kernel_window_push,    kernel_extremes,
 };

@@ -49,6 +49,10 @@ typedef struct {
     int overflow; /* the kept outcomes did not fit; nothing else is valid then */
 } cs_pass;
 
+struct cs_candidates; /* see window.h */
+struct cs_window;
+struct cs_windows;
+
 typedef struct cs_kernels {
     const char *name;
     int (*tail)(const cs_outcomes *x, const cs_target *targets, size_t n_targets, double *scratch, size_t capacity,
@@ -67,6 +71,10 @@ typedef struct cs_kernels {
     void (*portfolio_block)(const double *columns, size_t n_assets, size_t n_scenarios, const double *weights,
                             size_t n_portfolios, double *out);
     cs_resample_tail *resample_tail;
+    void (*rolling)(const cs_outcomes *x, const struct cs_windows *windows, struct cs_candidates *candidates,
+                    double *es, double *var, size_t apart);
+    void (*window_push)(struct cs_window *window, double value);
+    void (*extremes)(const double *x, size_t n, double *least, double *most);
 } cs_kernels;
 
 extern const cs_kernels cs_kernels_baseline, cs_kernels_avx2, cs_kernels_avx512, cs_kernels_neon;

@@ -4,11 +4,13 @@
  * kernels whose intermediate sums depend on how values meet in lanes certify the correctly rounded quotient instead, see
  * exact.h. Everything is static: the linker must never share a copy compiled for one instruction set with another.
  *
- * vd: CS_LANES doubles. vm: one truth value a lane. Comparisons with NaN: lt, le, eq are false; nge and ngt are true.
- * vu: CS_LANES words of 64 bits; not for AVX-512, whose widest instructions slow down code that seldom uses them. */
+ * vd: CS_LANES doubles. vm: one truth value a lane, bit i of vm_bits that of lane i. Comparisons with NaN: lt, le, eq are
+ * false; nge and ngt are true. vu: CS_LANES words of 64 bits; not for AVX-512, whose widest instructions slow down code
+ * that seldom uses them. */
 #ifndef CS_LANES_H
 #define CS_LANES_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -29,6 +31,7 @@
 
 /* Hints: into the first-level cache, or the second. */
 #if defined(_MSC_VER)
+#include <intrin.h>
 #define prefetch(p) ((void)(p))
 #define prefetch_far(p) ((void)(p))
 #else
@@ -52,6 +55,7 @@ CS_INLINE vd vd_xor(vd a, vd b) { return _mm512_xor_pd(a, b); }
 CS_INLINE vd vd_add(vd a, vd b) { return _mm512_add_pd(a, b); }
 CS_INLINE vd vd_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
 CS_INLINE vd vd_mul(vd a, vd b) { return _mm512_mul_pd(a, b); }
+CS_INLINE vd vd_div(vd a, vd b) { return _mm512_div_pd(a, b); }
 CS_INLINE vd vd_fused_product_minus(vd a, vd b, vd c) { return _mm512_fmsub_pd(a, b, c); }
 CS_INLINE vd vd_min(vd a, vd b) { return _mm512_min_pd(a, b); }
 CS_INLINE vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
@@ -66,12 +70,20 @@ CS_INLINE vm vm_or(vm a, vm b) { return (vm)(a | b); }
 CS_INLINE vm vm_andnot(vm a, vm b) { return (vm)(~a & b); }
 CS_INLINE vm vm_none(void) { return 0; }
 CS_INLINE int vm_any(vm m) { return m != 0; }
+CS_INLINE uint64_t vm_bits(vm m) { return (uint64_t)m; }
 CS_INLINE size_t vm_count(vm m) { return (size_t)_mm_popcnt_u32(m); }
 CS_INLINE vd vd_where(vm m, vd a, vd b) { return _mm512_mask_blend_pd(m, b, a); }
 CS_INLINE vd vd_keep(vm m, vd a) { return _mm512_maskz_mov_pd(m, a); }
 CS_INLINE size_t vd_append(double *out, vm m, vd a) {
     _mm512_storeu_pd(out, _mm512_maskz_compress_pd(m, a));
     return vm_count(m);
+}
+/* Lane i is lane i - 1 of a, lane 0 the last of below; or lane i + 1 of a, the last lane the first of above. */
+CS_INLINE vd vd_shift_up(vd a, vd below) {
+    return _mm512_castsi512_pd(_mm512_alignr_epi64(_mm512_castpd_si512(a), _mm512_castpd_si512(below), 7));
+}
+CS_INLINE vd vd_shift_down(vd a, vd above) {
+    return _mm512_castsi512_pd(_mm512_alignr_epi64(_mm512_castpd_si512(above), _mm512_castpd_si512(a), 1));
 }
 /* Square of CS_LANES rows to its transpose. */
 CS_INLINE void vd_transpose(vd r[8]) {
@@ -104,6 +116,7 @@ CS_INLINE vd vd_xor(vd a, vd b) { return _mm256_xor_pd(a, b); }
 CS_INLINE vd vd_add(vd a, vd b) { return _mm256_add_pd(a, b); }
 CS_INLINE vd vd_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
 CS_INLINE vd vd_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
+CS_INLINE vd vd_div(vd a, vd b) { return _mm256_div_pd(a, b); }
 CS_INLINE vd vd_fused_product_minus(vd a, vd b, vd c) { return _mm256_fmsub_pd(a, b, c); }
 CS_INLINE vd vd_min(vd a, vd b) { return _mm256_min_pd(a, b); }
 CS_INLINE vd vd_max(vd a, vd b) { return _mm256_max_pd(a, b); }
@@ -118,6 +131,7 @@ CS_INLINE vm vm_or(vm a, vm b) { return _mm256_or_pd(a, b); }
 CS_INLINE vm vm_andnot(vm a, vm b) { return _mm256_andnot_pd(a, b); }
 CS_INLINE vm vm_none(void) { return _mm256_setzero_pd(); }
 CS_INLINE int vm_any(vm m) { return _mm256_movemask_pd(m) != 0; }
+CS_INLINE uint64_t vm_bits(vm m) { return (uint64_t)(unsigned)_mm256_movemask_pd(m); }
 CS_INLINE size_t vm_count(vm m) { return (size_t)_mm_popcnt_u32((unsigned)_mm256_movemask_pd(m)); }
 CS_INLINE vd vd_where(vm m, vd a, vd b) { return _mm256_blendv_pd(b, a, m); }
 CS_INLINE vd vd_keep(vm m, vd a) { return _mm256_and_pd(m, a); }
@@ -132,6 +146,12 @@ CS_INLINE size_t vd_append(double *out, vm m, vd a) {
     __m256i order = _mm256_load_si256((const __m256i *)cs_compress_table[bits]);
     _mm256_storeu_pd(out, _mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(a), order)));
     return (size_t)_mm_popcnt_u32(bits);
+}
+CS_INLINE vd vd_shift_up(vd a, vd below) {
+    return _mm256_shuffle_pd(_mm256_permute2f128_pd(below, a, 0x21), a, 0x5);
+}
+CS_INLINE vd vd_shift_down(vd a, vd above) {
+    return _mm256_shuffle_pd(a, _mm256_permute2f128_pd(a, above, 0x21), 0x5);
 }
 CS_INLINE void vd_transpose(vd r[4]) {
     vd a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
@@ -169,6 +189,7 @@ CS_INLINE vd vd_xor(vd a, vd b) {
 CS_INLINE vd vd_add(vd a, vd b) { return vaddq_f64(a, b); }
 CS_INLINE vd vd_sub(vd a, vd b) { return vsubq_f64(a, b); }
 CS_INLINE vd vd_mul(vd a, vd b) { return vmulq_f64(a, b); }
+CS_INLINE vd vd_div(vd a, vd b) { return vdivq_f64(a, b); }
 CS_INLINE vd vd_fused_product_minus(vd a, vd b, vd c) { return vfmaq_f64(vnegq_f64(c), a, b); }
 CS_INLINE vm vd_lt(vd a, vd b) { return vcltq_f64(a, b); }
 CS_INLINE vm vd_le(vd a, vd b) { return vcleq_f64(a, b); }
@@ -185,6 +206,7 @@ CS_INLINE size_t vm_count(vm m) {
     return (size_t)(vgetq_lane_u64(ones, 0) + vgetq_lane_u64(ones, 1));
 }
 CS_INLINE int vm_any(vm m) { return vm_count(m) != 0; }
+CS_INLINE uint64_t vm_bits(vm m) { return (vgetq_lane_u64(m, 0) & 1) | (vgetq_lane_u64(m, 1) & 2); }
 CS_INLINE vd vd_where(vm m, vd a, vd b) { return vbslq_f64(m, a, b); }
 CS_INLINE vd vd_min(vd a, vd b) { return vd_where(vd_lt(a, b), a, b); }
 CS_INLINE vd vd_max(vd a, vd b) { return vd_where(vd_lt(b, a), a, b); }
@@ -196,6 +218,8 @@ CS_INLINE size_t vd_append(double *out, vm m, vd a) {
     out[first] = vgetq_lane_f64(a, 1);
     return first + (size_t)(vgetq_lane_u64(m, 1) & 1);
 }
+CS_INLINE vd vd_shift_up(vd a, vd below) { return vextq_f64(below, a, 1); }
+CS_INLINE vd vd_shift_down(vd a, vd above) { return vextq_f64(a, above, 1); }
 CS_INLINE void vd_transpose(vd r[2]) {
     vd a = vzip1q_f64(r[0], r[1]), b = vzip2q_f64(r[0], r[1]);
     r[0] = a;
@@ -235,6 +259,8 @@ CS_INLINE vd vd_xor(vd a, vd b) {
 CS_INLINE vd vd_add(vd a, vd b) { return a + b; }
 CS_INLINE vd vd_sub(vd a, vd b) { return a - b; }
 CS_INLINE vd vd_mul(vd a, vd b) { return a * b; }
+CS_INLINE vd vd_div(vd a, vd b) { return a / b; }
+CS_INLINE vd vd_fused_product_minus(vd a, vd b, vd c) { return fma(a, b, -c); }
 CS_INLINE vd vd_min(vd a, vd b) { return a < b ? a : b; }
 CS_INLINE vd vd_max(vd a, vd b) { return a > b ? a : b; }
 CS_INLINE vd vd_abs(vd a) { return a < 0 ? -a : a; }
@@ -248,6 +274,7 @@ CS_INLINE vm vm_or(vm a, vm b) { return a | b; }
 CS_INLINE vm vm_andnot(vm a, vm b) { return (a == 0) & b; }
 CS_INLINE vm vm_none(void) { return 0; }
 CS_INLINE int vm_any(vm m) { return m; }
+CS_INLINE uint64_t vm_bits(vm m) { return (uint64_t)m; }
 CS_INLINE size_t vm_count(vm m) { return (size_t)m; }
 CS_INLINE vd vd_where(vm m, vd a, vd b) { return m ? a : b; }
 CS_INLINE vd vd_keep(vm m, vd a) { return m ? a : 0.0; }
@@ -271,8 +298,27 @@ CS_INLINE vd vd_of_bits(vu a) {
     return d;
 }
 CS_INLINE vd vd_gather(const double *p, vd i) { return p[(int64_t)i]; }
+CS_INLINE vd vd_shift_up(vd a, vd below) {
+    (void)a;
+    return below;
+}
+CS_INLINE vd vd_shift_down(vd a, vd above) {
+    (void)a;
+    return above;
+}
 
 #endif
+
+/* The position of the lowest bit that is set. */
+CS_INLINE unsigned lowest_bit(uint64_t bits) {
+#if defined(_MSC_VER)
+    unsigned long position;
+    _BitScanForward64(&position, bits);
+    return (unsigned)position;
+#else
+    return (unsigned)__builtin_ctzll(bits);
+#endif
+}
 
 CS_INLINE double vd_reduce_min(vd a) {
     double lane[CS_LANES], least;

@@ -36,6 +36,7 @@ const char *cs_status_message(int status) {
         "the workspace is smaller than cs_workspace_size says",
         "this build has no such instruction set",
         "this processor lacks the instruction set",
+        "the window holds too few outcomes",
     };
     return status >= 0 && status < (int)(sizeof messages / sizeof *messages) ? messages[status] : "unknown status";
 }

@@ -50,6 +50,9 @@ cdef extern from "kernels.h" nogil:
         const double *cumulative
         const int64_t *guide
         size_t n
+    struct cs_candidates
+    struct cs_window
+    struct cs_windows
 
     ctypedef struct cs_kernels:
         const char *name
@@ -74,6 +77,42 @@ cdef extern from "kernels.h" nogil:
         void (*resample_tail)(const double *losses, cs_positions positions, size_t draws, double tail_count,
                               const uint64_t *key, size_t block, size_t count, double *es, double *var,
                               double *standard_error) noexcept nogil
+        void (*rolling)(const cs_outcomes *x, const cs_windows *windows, cs_candidates *candidates, double *es,
+                        double *var, size_t apart) noexcept nogil
+        void (*window_push)(cs_window *window, double value) noexcept nogil
+        void (*extremes)(const double *x, size_t n, double *least, double *most) noexcept nogil
+
+cdef extern from "window.h" nogil:
+    struct cs_window_level:
+        cs_tail result
+
+    struct cs_candidates:
+        size_t present
+        cs_window_level *levels
+
+    struct cs_window:
+        const cs_kernels *kernels
+        size_t length
+        size_t size
+        size_t min_count
+        cs_candidates candidates
+
+    struct cs_windows:
+        size_t count
+        const int64_t *starts
+        const int64_t *stops
+        int64_t window
+        int64_t lead
+        int64_t step
+        size_t min_count
+
+    size_t cs_candidates_size(size_t length, size_t n_levels)
+    cs_candidates *cs_candidates_create(void *memory, size_t length, const double *levels, size_t n_levels)
+    size_t cs_window_bytes(size_t length, size_t n_levels)
+    cs_window *cs_window_create(void *memory, const cs_kernels *kernels, size_t length, const double *levels,
+                                size_t n_levels, uint64_t flip, size_t min_count)
+    void cs_window_clear(cs_window *window)
+    size_t cs_window_copy(const cs_window *window, double *out)
 
 cdef extern from "target.h" nogil:
     cs_target cs_target_of(double level, size_t n)

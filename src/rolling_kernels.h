@@ -1,0 +1,209 @@
+/* Tails of the windows of a series, each from the one before.
+ *
+ * Where a window moves by one outcome at a time, those that enter and leave are compared with the threshold of the
+ * candidates many at a time, see window_kernels.h; the steps at which neither is a candidate repeat the last result. */
+
+#include "kernels.h"
+#include "lanes.h"
+#include "window.h"
+
+typedef struct {
+    const cs_outcomes *x;
+    const cs_windows *windows;
+    cs_candidates *candidates;
+    double *es, *var; /* of the first level; either may be NULL */
+    size_t apart;     /* from one level to the next */
+    size_t start, stop;
+} rolling;
+
+static cs_outcomes rolling_window(const rolling *r) {
+    cs_outcomes window = *r->x;
+    window.data = (const char *)r->x->data + r->start * (r->x->is_f32 ? 4 : 8);
+    window.n = r->stop - r->start;
+    return window;
+}
+
+static size_t rolling_bound(const rolling *r, int64_t position) {
+    return position < 0 ? 0 : (uint64_t)position > r->x->n ? r->x->n : (size_t)position;
+}
+
+static void rolling_bounds(const rolling *r, size_t j, size_t *start, size_t *stop) {
+    const cs_windows *w = r->windows;
+    int64_t end = w->starts ? w->stops[j] : (int64_t)j * w->step + w->lead;
+    *start = rolling_bound(r, w->starts ? w->starts[j] : end - w->window);
+    *stop = rolling_bound(r, end);
+    if (*stop < *start) *stop = *start;
+}
+
+/* The window becomes [start, stop). */
+static void rolling_move(rolling *r, size_t start, size_t stop) {
+    cs_candidates *c = r->candidates;
+    if (start < r->start || stop < r->stop || start >= r->stop) {
+        c->stale = 1;
+        c->present = c->margin = 0;
+        r->start = r->stop = start;
+    }
+    c->now += stop - r->stop;
+    while (r->stop < stop || r->start < start) {
+        if (r->stop < stop) {
+            double x = outcome_at(r->x, r->stop++);
+            c->present += x == x;
+            candidates_enter(c, c->n_levels, x);
+        }
+        if (r->start < start) {
+            double x = outcome_at(r->x, r->start++);
+            c->present -= x == x;
+            candidates_leave(c, c->n_levels, x);
+        }
+    }
+}
+
+CS_INLINE int rolling_settle(rolling *r) {
+    cs_outcomes window = rolling_window(r);
+    return candidates_settle(r->candidates, &window, r->windows->min_count);
+}
+
+static void rolling_store(const rolling *r, size_t j, int defined) {
+    for (size_t i = 0; i < r->candidates->n_levels; i++) {
+        const cs_tail *t = &r->candidates->levels[i].result;
+        if (r->es) r->es[i * r->apart + j] = defined ? t->es : (double)NAN;
+        if (r->var) r->var[i * r->apart + j] = defined ? t->var : (double)NAN;
+    }
+}
+
+CS_INLINE void values_fill(double *out, size_t from, size_t to, double value) {
+    vd v = vd_set(value);
+    for (size_t i = from; i < to; i += CS_LANES) vd_store(out + i, v);
+}
+
+/* Repeats the last result, and each of those noted from its step on, up to `end` and less than CS_LANES behind it. */
+CS_INLINE void values_write(double *out, const cs_window_pending *p, double last, const double *noted, size_t end) {
+    size_t from = p->filled;
+    for (size_t i = 0; i < p->count; i++) {
+        values_fill(out, from, p->step[i], last);
+        from = p->step[i];
+        last = noted[i];
+    }
+    values_fill(out, from, end, last);
+}
+
+/* Writes the results of a level up to `end`. */
+static void rolling_flush(const rolling *r, size_t level, size_t end) {
+    cs_window_level *l = r->candidates->levels + level;
+    cs_window_pending *p = &l->pending;
+    if (r->es) {
+        if (p->count) level_divide(l);
+        values_write(r->es + level * r->apart, p, l->result.es, p->es, end);
+        if (p->count) l->result.es = p->es[p->count - 1];
+    }
+    if (r->var) values_write(r->var + level * r->apart, p, l->result.var, p->var, end);
+    if (p->count) l->result.var = p->var[p->count - 1];
+    p->count = 0;
+    p->filled = end;
+}
+
+/* Which of the outcomes are candidates or missing. */
+CS_INLINE uint64_t rolling_events(const cs_outcomes *x, int is_f32, size_t from, vd flip, vd threshold) {
+    uint64_t bits = 0;
+    for (size_t i = 0; i < CS_WINDOW_STRIDE; i += CS_LANES)
+        bits |= vm_bits(vd_ngt(outcomes_load(x->data, is_f32, from + i, flip), threshold)) << i;
+    return bits;
+}
+
+CS_INLINE double outcome_in(const cs_outcomes *x, int is_f32, size_t i) {
+    double v = is_f32 ? (double)((const float *)x->data)[i] : ((const double *)x->data)[i];
+    uint64_t bits;
+    memcpy(&bits, &v, 8);
+    bits ^= x->flip;
+    memcpy(&v, &bits, 8);
+    return v;
+}
+
+/* Outputs j, ... of windows that move by one, in whole strides while the candidates last; returns the next output. */
+CS_INLINE size_t rolling_slide(rolling *r, int is_f32, size_t n_levels, size_t j, size_t end) {
+    const cs_outcomes *x = r->x;
+    cs_candidates *c = r->candidates;
+    vd flip = flip_lanes(x->flip);
+    for (size_t i = 0; i < c->n_levels; i++) c->levels[i].pending.filled = j;
+    while (j + CS_WINDOW_STRIDE + CS_LANES <= end) {
+        size_t start = r->start, stop = r->stop, done = CS_WINDOW_STRIDE;
+        vd threshold = vd_set(c->threshold);
+        uint64_t events = rolling_events(x, is_f32, stop, flip, threshold) |
+                          rolling_events(x, is_f32, start, flip, threshold);
+        while (events) {
+            unsigned k = lowest_bit(events);
+            events &= events - 1;
+            double entering = outcome_in(x, is_f32, stop + k), leaving = outcome_in(x, is_f32, start + k);
+            candidates_enter(c, n_levels, entering);
+            candidates_leave(c, n_levels, leaving);
+            c->present += (size_t)(entering == entering) - (size_t)(leaving == leaving);
+            if (CS_UNLIKELY(c->present != c->counted) && !c->stale && c->present > 0 &&
+                c->present >= r->windows->min_count && c->present <= c->capacity) {
+                /* What was noted is divided by the count it is for. */
+                for (size_t i = 0; i < n_levels; i++) rolling_flush(r, i, j + k);
+                candidates_aim(c);
+                for (size_t i = 0; i < n_levels && !c->stale; i++) level_finish(c->levels + i, candidates_worst(c));
+            }
+            if (CS_UNLIKELY(c->stale || c->present != c->counted)) {
+                done = k;
+                break;
+            }
+            for (size_t i = 0; i < n_levels; i++) {
+                cs_window_level *l = c->levels + i;
+                if (!l->changed) continue;
+                if (level_note(l, j + k)) {
+                    if (l->pending.count == CS_WINDOW_STRIDE) rolling_flush(r, i, j + k + 1);
+                    continue;
+                }
+                rolling_flush(r, i, j + k);
+                level_finish(l, candidates_worst(c));
+            }
+        }
+        if (CS_UNLIKELY(done < CS_WINDOW_STRIDE)) {
+            /* Too few candidates, or too few outcomes. */
+            int defined;
+            for (size_t i = 0; i < c->n_levels; i++) rolling_flush(r, i, j + done);
+            r->stop = stop + ++done;
+            r->start = start + done;
+            c->now += done;
+            defined = rolling_settle(r);
+            rolling_store(r, j + done - 1, defined);
+            j += done;
+            if (!defined) return j;
+            for (size_t i = 0; i < c->n_levels; i++) c->levels[i].pending.filled = j;
+            continue;
+        }
+        r->stop = stop + done;
+        r->start = start + done;
+        c->now += done;
+        j += done;
+        if (CS_UNLIKELY(c->now > c->review)) candidates_review(c);
+    }
+    for (size_t i = 0; i < c->n_levels; i++) rolling_flush(r, i, j);
+    return j;
+}
+
+static void kernel_rolling(const cs_outcomes *x, const cs_windows *windows, cs_candidates *candidates, double *es,
+                           double *var, size_t apart) {
+    rolling r = {x, windows, candidates, es, var, apart, 0, 0};
+    /* Windows from `steady` to `end` move by one within the series. */
+    int64_t steady = windows->window - windows->lead + 1, end = (int64_t)x->n - windows->lead + 1;
+    if (windows->starts || windows->step != 1) end = 0;
+    if (end > (int64_t)windows->count) end = (int64_t)windows->count;
+    candidates_clear(candidates);
+    for (size_t j = 0; j < windows->count;) {
+        size_t start, stop;
+        int defined;
+        rolling_bounds(&r, j, &start, &stop);
+        rolling_move(&r, start, stop);
+        defined = rolling_settle(&r);
+        rolling_store(&r, j++, defined);
+        if (!defined || (int64_t)j < steady || (int64_t)j >= end) continue;
+        if (x->is_f32)
+            j = rolling_slide(&r, 1, candidates->n_levels, j, (size_t)end);
+        else if (candidates->n_levels == 1)
+            j = rolling_slide(&r, 0, 1, j, (size_t)end);
+        else
+            j = rolling_slide(&r, 0, candidates->n_levels, j, (size_t)end);
+    }
+}
