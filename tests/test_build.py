@@ -14,6 +14,7 @@ from processes import run_python, start_python
 import cshortfall
 import cshortfall._core
 from cshortfall._core import openmp, tail
+from cshortfall._core.window import TailWindow
 
 NM = shutil.which("nm")
 SUFFIXES = (".so", ".pyd")
@@ -115,13 +116,32 @@ def test_the_signature_of_an_exported_function_never_changes(name):
     assert signature_of(tail.__pyx_capi__[name]).decode() == EXPORTED[name]
 
 
+@pytest.mark.skipif(sys.maxsize < 2**32 or sys.platform == "win32", reason="sizes differ there")
+def test_members_of_a_window_are_only_added():
+    """Other packages compiled against this layout: it may grow, at the end, and so may the table of methods."""
+    assert TailWindow.__basicsize__ >= object.__basicsize__ + 7 * 8
+    declared = Path(cshortfall._core.__file__).with_name("window.pxd").read_text()
+    members = re.findall(r"^    cdef (.*)$", declared, re.MULTILINE)
+    assert members[: len(WINDOW_MEMBERS)] == WINDOW_MEMBERS
+
+
+# As in C, the order counts.
+WINDOW_MEMBERS = [
+    *("void *memory", "void *state", "Py_ssize_t length", "Py_ssize_t least", "double confidence", "bint upper"),
+    "bint busy",
+    "double push_value(self, double value) noexcept nogil",
+    "double es_value(self) noexcept nogil",
+    "double var_value(self) noexcept nogil",
+]
+
+
 def test_the_header_has_the_version_of_the_package():
     assert f'#define CSHORTFALL_VERSION "{cshortfall.__version__}"' in HEADER.read_text()
 
 
 def test_the_declarations_for_cython_are_shipped():
     folder = Path(cshortfall._core.__file__).parent
-    for name in "__init__.py", "tail.pxd", "openmp.pxd":
+    for name in "__init__.py", "tail.pxd", "openmp.pxd", "window.pxd":
         assert (folder / name).is_file()
     assert (folder.parent / "py.typed").is_file()
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import cshortfall
+from cshortfall._core.window import TailWindow
 
 EXAMPLES = Path(__file__).parent / "extending"
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
@@ -33,11 +34,18 @@ def outcomes():
     return np.random.default_rng(11).standard_t(3, 5000)
 
 
-def test_a_cython_module_cimports_the_kernels(outcomes, tmp_path):
-    for name in "setup.py", "blocks.pyx":
-        shutil.copy(EXAMPLES / name, tmp_path)
-    np.save(tmp_path / "outcomes.npy", outcomes)
-    run(sys.executable, "setup.py", "build_ext", "--inplace", cwd=tmp_path)
+@pytest.fixture(scope="module")
+def extensions(outcomes, tmp_path_factory):
+    """Return a folder with the built Cython modules and the outcomes."""
+    folder = tmp_path_factory.mktemp("extending")
+    for name in "setup.py", "blocks.pyx", "streams.pyx":
+        shutil.copy(EXAMPLES / name, folder)
+    np.save(folder / "outcomes.npy", outcomes)
+    run(sys.executable, "setup.py", "build_ext", "--inplace", cwd=folder)
+    return folder
+
+
+def test_a_cython_module_cimports_the_kernels(outcomes, extensions):
     code = """
 import numpy as np
 import blocks
@@ -49,10 +57,27 @@ try:
 except ValueError as error:
     print(error)
 """
-    numbers, message = run(sys.executable, "-c", code, cwd=tmp_path).splitlines()
+    numbers, message = run(sys.executable, "-c", code, cwd=extensions).splitlines()
     expected = cshortfall.es(outcomes.reshape(20, 250), 0.975, axis=1)
     assert [float.fromhex(number) for number in numbers.split()] == expected.tolist()
     assert message == "an outcome is NaN"
+
+
+def test_a_cython_module_cimports_windows(outcomes, extensions):
+    code = """
+import numpy as np
+import streams
+values = np.load("outcomes.npy").reshape(-1, 5)
+out = np.empty_like(values)
+streams.es_of_streams(values, 100, 0.9, out)
+print(*map(float.hex, out.ravel().tolist()))
+"""
+    result = [float.fromhex(number) for number in run(sys.executable, "-c", code, cwd=extensions).split()]
+    values = outcomes.reshape(-1, 5)
+    expected = [cshortfall.es(values[stop - 100 : stop], 0.9, axis=0) for stop in range(100, 1001)]
+    result = np.reshape(result, (1000, 5))
+    assert np.isnan(result[:99]).all()
+    np.testing.assert_array_equal(result[99:], expected)
 
 
 def test_a_c_program_links_the_library(outcomes, tmp_path):
@@ -69,6 +94,19 @@ def test_a_c_program_links_the_library(outcomes, tmp_path):
     es, var = cshortfall.es_var(outcomes, levels)
     np.testing.assert_array_equal(result[:, 0], es)
     np.testing.assert_array_equal(result[:, 1], var)
+
+
+def test_a_c_program_pushes_into_a_window(outcomes, tmp_path):
+    run(
+        COMPILER,
+        *("-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"),
+        str(EXAMPLES / "window.c"),
+        *("-I", cshortfall.get_include(), "-L", cshortfall.get_library_dir(), "-lcshortfall", "-lm", "-o", "window"),
+        cwd=tmp_path,
+    )
+    text = " ".join(map(repr, outcomes.tolist()))
+    result = [float.fromhex(line) for line in run("./window", "250", "0.975", cwd=tmp_path, text=text).splitlines()]
+    assert result == TailWindow(250).push_many(outcomes)[249:].tolist()
 
 
 def test_a_c_program_gets_the_status(tmp_path):

@@ -152,6 +152,31 @@ def var(values, level=0.975, weights=None, tail="lower", nan_policy="propagate")
     return es_var(values, level, weights, tail, nan_policy).var
 
 
+def es_var_of_windows(
+    values: Sequence[float] | np.ndarray,
+    bounds: Iterable[tuple[int, int]],
+    level: float = 0.975,
+    tail: str = "lower",
+    min_periods: int = 1,
+) -> np.ndarray:
+    """Return ES and VaR, of shape (2, windows), of the windows [start, stop) of a series; NaN holds a place.
+
+    A window with fewer than ``min_periods`` values, or none, has NaN. Bounds outside the series are cut.
+    """
+    series = np.asarray(values).astype(np.float64)
+    results = []
+    for start, stop in bounds:
+        window = series[max(start, 0) : max(stop, 0)]
+        enough = np.count_nonzero(~np.isnan(window)) >= max(min_periods, 1)
+        results.append(es_var(window, level, tail=tail, nan_policy="omit")[:2] if enough else (math.nan, math.nan))
+    return np.array(results, dtype=np.float64).reshape(-1, 2).T
+
+
+def rolling_bounds(n: int, window: int, lead: int = 1, step: int = 1) -> list[tuple[int, int]]:
+    """Return the windows of one length: the j-th covers [j step + lead - window, j step + lead)."""
+    return [(max(j + lead - window, 0), max(min(j + lead, n), 0)) for j in range(0, n, step)]
+
+
 def _es_var_of_equal_outcomes(ascending: np.ndarray, level: float) -> TailValue:
     count = tail_count(ascending.size, level)
     whole = math.floor(count)
@@ -325,3 +350,104 @@ def minimum_of_rockafellar_uryasev(values: Sequence[float], level: float) -> Fra
     losses = [-Fraction(float(value)) for value in values]
     scale = len(losses) * (1 - Fraction(level))
     return min(t + sum(max(loss - t, Fraction(0)) for loss in losses) / scale for t in losses)
+
+
+def windows_by_position(n, window, center=False, closed="right", step=1) -> list[list[int]]:
+    """Return the positions in the window of every ``step``-th of n: one for each position in ``(i - window, i]``.
+
+    A centred window lies ``(window - 1) // 2`` later; ``closed`` says which ends belong to it.
+    """
+    windows = []
+    for i in range(0, n, step):
+        end = i + (window - 1) // 2 if center else i
+        first = end - window + (0 if closed in ("left", "both") else 1)
+        last = end - (0 if closed in ("right", "both") else 1)
+        windows.append([p for p in range(n) if first <= p <= last])
+    return windows
+
+
+def windows_by_time(times, window, center=False, closed="right", step=1) -> list[list[int]]:
+    """Return the positions in the window of every ``step``-th time: those with a time in ``(t - window, t]``.
+
+    Of equal times the later positions are not yet there, unless the window is ``(t - window/2, t + window/2]``. Times
+    that fall are read with their signs turned.
+    """
+    moments = [Fraction(t) for t in times]
+    if moments and moments[-1] < moments[0]:
+        moments = [-t for t in moments]
+    before = Fraction(window) / 2 if center else Fraction(window)
+    after = before if center else Fraction(0)
+    windows = []
+    for i in range(0, len(moments), step):
+        inside = []
+        for p, t in enumerate(moments):
+            age = moments[i] - t
+            enters = age < before or (age == before and closed in ("left", "both"))
+            stays = age > -after or (age == -after and closed in ("right", "both"))
+            if enters and stays and (center or p <= i):
+                inside.append(p)
+        windows.append(inside)
+    return windows
+
+
+def of_windows(quantity, values, windows, level, min_periods, tail="lower") -> np.ndarray:
+    """Return ``"es"`` or ``"var"`` of the outcomes at the positions of each window; NaN of too few."""
+    sample = np.asarray(values, dtype=np.float64)
+    results = []
+    for positions in windows:
+        outcomes = sample[positions]
+        outcomes = outcomes[~np.isnan(outcomes)]
+        enough = len(outcomes) >= max(min_periods, 1)
+        results.append(getattr(es_var(outcomes, level, tail=tail), quantity) if enough else math.nan)
+    return np.array(results, dtype=np.float64)
+
+
+def ewm_es(values, level, decay, min_periods=0, ignore_na=False) -> list[Fraction | float]:
+    """Return the ES of all outcomes up to each position under weights ``decay ** age``, exactly.
+
+    The age is the number of positions since, with ``ignore_na`` of outcomes since. NaN of too few outcomes; a float
+    also where infinities decide.
+    """
+    results: list[Fraction | float] = []
+    stamps: list[int] = []
+    outcomes: list[float] = []
+    clock = 0
+    for value in np.asarray(values, dtype=np.float64).tolist():
+        clock += value == value or not ignore_na
+        if value == value:
+            outcomes.append(value)
+            stamps.append(clock)
+        if len(outcomes) < max(min_periods, 1):
+            results.append(math.nan)
+        else:
+            ages = [stamps[-1] - stamp for stamp in stamps]
+            results.append(es_of_decayed_outcomes(outcomes, ages, level, decay))
+    return results
+
+
+def es_of_decayed_outcomes(outcomes, ages, level, decay) -> Fraction | float:
+    """Return the ES of outcomes with the weights ``decay ** age``; a float where infinities decide."""
+    # Whole numbers in the same proportions keep the arithmetic short.
+    above, below = Fraction(decay).as_integer_ratio()
+    oldest = max(ages)
+    masses: dict[float, int] = {}
+    for value, age in zip(outcomes, ages, strict=True):
+        masses[value] = masses.get(value, 0) + above**age * below ** (oldest - age)
+    total = sum(masses.values())
+    mass = total * (1 - Fraction(level))
+    cumulative, numerator = 0, Fraction(0)
+    whole: list[float] = []
+    for value in sorted(masses):
+        reached = cumulative + masses[value]
+        if abs(reached - mass) <= total * SNAP:
+            mass = Fraction(reached)
+        if reached >= mass:
+            break
+        whole.append(value)
+        if math.isfinite(value):
+            numerator += masses[value] * Fraction(value)
+        cumulative = reached
+    if not whole:
+        return -Fraction(value) if math.isfinite(value) else -value
+    infinite = _infinite_loss(np.array([*whole, value]))
+    return -(numerator + (mass - cumulative) * Fraction(value)) / mass if infinite is None else infinite

@@ -7,7 +7,7 @@ the kernels round the quotient of exact sums once, so neither the parts nor thei
 import os
 
 from cython.parallel cimport prange
-from libc.stdint cimport int32_t, int64_t, uint64_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memmove
 
@@ -31,6 +31,18 @@ from cshortfall._core.kernels cimport (
     cs_target,
     cs_target_next,
     cs_target_of,
+)
+from cshortfall._core.matrix cimport (
+    COLUMNS_AT_ONCE,
+    GATHERED_MOST,
+    GATHERED_ROW_MOST,
+    cache_line,
+    gather,
+    gathered_stride,
+    matrix,
+    matrix_of,
+    misplaced,
+    reads_in_place,
 )
 from cshortfall._core.openmp cimport threads_for
 
@@ -70,13 +82,8 @@ BAD_WEIGHT = CS_BAD_WEIGHT
 ZERO_WEIGHT = CS_ZERO_WEIGHT
 
 cdef enum:
-    # Rows that a thread takes at a time; columns gathered at a time fill whole cache lines.
+    # Rows that a thread takes at a time.
     ROWS_AT_ONCE = 64
-    COLUMNS_AT_ONCE = 32
-    # Doubles of gathered columns that should stay in a second-level cache.
-    GATHERED_MOST = 131072
-    # Rows longer than this are read with a stride one by one: the columns of a block would not fit memory well.
-    GATHERED_ROW_MOST = 2097152
     # A scratch this small lies on the stack.
     STACK_SCRATCH = 4096
     # One pass over a long row reads so many values in the time that short rows need for one.
@@ -247,13 +254,6 @@ cdef int tail_of_row(const void *x, size_t n, int is_f32, int upper, const doubl
 # ---- matrices
 
 
-ctypedef struct matrix:
-    const char *data
-    Py_ssize_t row_stride
-    Py_ssize_t stride
-    int is_f32
-
-
 ctypedef struct job:
     matrix x
     matrix weights
@@ -273,45 +273,6 @@ ctypedef struct job:
     double *var
     int64_t *used
     int32_t *status
-
-
-cdef inline Py_ssize_t width_of(const matrix *m) noexcept nogil:
-    return 4 if m.is_f32 else 8
-
-
-cdef inline int reads_in_place(const matrix *m) noexcept nogil:
-    return m.stride == width_of(m)
-
-
-cdef inline size_t gathered_stride(size_t n) noexcept nogil:
-    """Doubles from one gathered row to the next: whole cache lines, an odd number, to spread over a cache's sets."""
-    return (n + 7) // 8 * 8 + (8 if (n + 7) // 8 % 2 == 0 else 0)
-
-
-cdef inline double *cache_line(double *p) noexcept nogil:
-    return <double *>((<uintptr_t>p + 63) // 64 * 64)
-
-
-cdef inline size_t misplaced(const matrix *m, size_t column) noexcept nogil:
-    """How many columns before this one share its cache line, if all rows lie alike: a block begins with a line."""
-    if reads_in_place(m) or m.row_stride != width_of(m) or m.stride % 64 != 0:
-        return 0
-    return (<uintptr_t>m.data + column * m.row_stride) % 64 // width_of(m)
-
-
-cdef void gather(const matrix *m, size_t first, size_t rows, size_t n, double *out) noexcept nogil:
-    """Rows from `first` as contiguous doubles, gathered_stride(n) apart."""
-    cdef const char *start = m.data + <Py_ssize_t>first * m.row_stride
-    cdef const char *p
-    cdef size_t r, i, apart = gathered_stride(n)
-    if m.row_stride == width_of(m) and m.stride % width_of(m) == 0:
-        cs_active().gather_columns(start, m.is_f32, m.stride // width_of(m), rows, n, out, apart)
-        return
-    for r in range(rows):
-        p = start + <Py_ssize_t>r * m.row_stride
-        for i in range(n):
-            out[r * apart + i] = (<const float *>p)[0] if m.is_f32 else (<const double *>p)[0]
-            p += m.stride
 
 
 cdef void run_row(const job *j, size_t row, const cs_outcomes *given, const double *weights, cs_target *targets,
@@ -351,6 +312,7 @@ cdef void run_row(const job *j, size_t row, const cs_outcomes *given, const doub
 
 cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noexcept nogil:
     """Rows [first, last); memory for scratch, gathered rows and weights, outcomes present, targets, results."""
+    cdef const cs_kernels *kernels = cs_active()
     cdef double *scratch = memory
     cdef size_t apart = gathered_stride(j.n)
     cdef double *rows = cache_line(scratch + j.scratch_size)
@@ -373,9 +335,9 @@ cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noex
         count = misplaced(&j.x, start)
         count = min(j.gathered_rows - count if count < j.gathered_rows else j.gathered_rows, last - start)
         if not reads_in_place(&j.x):
-            gather(&j.x, start, count, j.n, rows)
+            gather(kernels, &j.x, start, count, j.n, rows)
         if j.weighted and not reads_in_place(&j.weights):
-            gather(&j.weights, start, count, j.n, weight_rows)
+            gather(kernels, &j.weights, start, count, j.n, weight_rows)
         while row < start + count:
             if reads_in_place(&j.x):
                 x.data = j.x.data + <Py_ssize_t>row * j.x.row_stride
@@ -431,17 +393,6 @@ cdef void run_thread(const job *j, Py_ssize_t thread, Py_ssize_t threads, Py_ssi
                      double *memory) noexcept nogil:
     run_rows(j, min(j.rows, n_blocks * thread // threads * j.rows_at_once),
              min(j.rows, n_blocks * (thread + 1) // threads * j.rows_at_once), memory)
-
-
-cdef matrix matrix_of(cnp.ndarray a):
-    cdef matrix m
-    m.data = <const char *>cnp.PyArray_DATA(a)
-    m.row_stride = cnp.PyArray_STRIDE(a, 0)
-    m.stride = cnp.PyArray_STRIDE(a, 1)
-    m.is_f32 = cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT32
-    if cnp.PyArray_DIM(a, 1) == 1:
-        m.stride = 4 if m.is_f32 else 8
-    return m
 
 
 def tail_rows(cnp.ndarray data not None, cnp.ndarray levels not None, bint upper, bint omit, weights, int threads):

@@ -1,6 +1,7 @@
-"""Build of the example: cshortfall's .pxd files are found beside the installed package, and nothing is linked."""
+"""Build of the examples: cshortfall's .pxd files are found beside the installed package, and nothing is linked."""
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-setup(name="blocks", ext_modules=cythonize([Extension("blocks", ["blocks.pyx"])], language_level=3))
+modules = [Extension(name, [f"{name}.pyx"]) for name in ("blocks", "streams")]
+setup(name="extending", ext_modules=cythonize(modules, language_level=3))
