@@ -160,7 +160,7 @@ def read_levels(level: Any) -> tuple[Floats, bool]:
 
 def _array_of_levels(level: Any) -> tuple[Floats, bool]:
     """Read what is not a number: a sequence of numbers, or a mistake."""
-    wrong = f"level must be a number in [0, 1) or a sequence of them, got {_shown(level)}"
+    wrong = f"level must be a number in [0, 1) or a sequence of them, got {shown(level)}"
     if isinstance(level, (bool, str, bytes)) or level is None:
         raise TypeError(f"{wrong}; use for example level=0.975")
     if isinstance(level, (list, tuple)) and any(isinstance(value, (bool, np.bool_)) for value in level):
@@ -197,9 +197,9 @@ def read_axes(axis: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
         raise ValueError("axis is an empty tuple; name at least one axis, or None for all values")
     axes = set()
     for one in given:
-        position = _whole_number(one)
+        position = whole_number(one)
         if position is None:
-            raise TypeError(f"axis must be an int, a tuple of ints or None, got {_shown(axis)}")
+            raise TypeError(f"axis must be an int, a tuple of ints or None, got {shown(axis)}")
         if not -ndim <= position < ndim:
             remedy = f"use {-ndim} to {ndim - 1}, a tuple of these or None" if ndim else "use None"
             raise np.exceptions.AxisError(f"axis={axis!r} is out of range for x of shape {shape}; {remedy}")
@@ -297,7 +297,7 @@ def read_weights(weights: Any, shape: tuple[int, ...], axes: tuple[int, ...], la
 def read_out(name: str, out: Any, shape: tuple[int, ...]) -> None:
     """Check an array for results: float64, writeable and of their shape."""
     if not isinstance(out, np.ndarray):
-        raise TypeError(f"{name} must be a float64 array of shape {shape}, got {_shown(out)}")
+        raise TypeError(f"{name} must be a float64 array of shape {shape}, got {shown(out)}")
     if out.dtype != np.float64 or not out.dtype.isnative:
         raise TypeError(f"{name} must be a float64 array, got dtype {out.dtype}; use np.empty({shape})")
     if out.shape != shape:
@@ -309,7 +309,7 @@ def read_out(name: str, out: Any, shape: tuple[int, ...]) -> None:
 def read_out_pair(out: Any, shape: tuple[int, ...]) -> None:
     """Check the two arrays of `es_var`."""
     if not isinstance(out, (tuple, list)) or len(out) != 2:
-        raise TypeError(f"out must be a pair of float64 arrays (es, var), each of shape {shape}, got {_shown(out)}")
+        raise TypeError(f"out must be a pair of float64 arrays (es, var), each of shape {shape}, got {shown(out)}")
     for position, array in enumerate(out):
         read_out(f"out[{position}]", array, shape)
 
@@ -317,7 +317,7 @@ def read_out_pair(out: Any, shape: tuple[int, ...]) -> None:
 def read_fraction(name: str, value: Any) -> float:
     """Check a number strictly between zero and one."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number between 0 and 1, got {_shown(value)}")
+        raise TypeError(f"{name} must be a number between 0 and 1, got {shown(value)}")
     number = float(value)
     if not 0.0 < number < 1.0:
         percent = f"; for {number:.12g} % use {number / 100:.12g}" if 1.0 < number < 100.0 else ""
@@ -327,9 +327,9 @@ def read_fraction(name: str, value: Any) -> float:
 
 def read_count(name: str, value: Any) -> int:
     """Check a whole number of at least one."""
-    count = _whole_number(value)
+    count = whole_number(value)
     if count is None:
-        raise TypeError(f"{name} must be an int of at least 1, got {_shown(value)}")
+        raise TypeError(f"{name} must be an int of at least 1, got {shown(value)}")
     if count < 1:
         raise ValueError(f"{name} must be at least 1, got {count}")
     return count
@@ -339,7 +339,7 @@ def read_generator(rng: Any) -> np.random.Generator:
     """Return the random generator that ``rng`` is, or seeds."""
     allowed = (numbers.Integral, np.random.Generator, np.random.SeedSequence, np.random.BitGenerator)
     if isinstance(rng, bool) or not (rng is None or isinstance(rng, allowed)):
-        raise TypeError(f"rng must be None, an int, a numpy Generator or a SeedSequence, got {_shown(rng)}")
+        raise TypeError(f"rng must be None, an int, a numpy Generator or a SeedSequence, got {shown(rng)}")
     if isinstance(rng, numbers.Integral) and int(rng) < 0:
         raise ValueError(f"rng must not be negative, got {rng}; any int from 0 on is a seed")
     return np.random.default_rng(rng)  # type: ignore[arg-type]
@@ -387,7 +387,7 @@ def warn(message: str, category: type[Warning]) -> None:
     warnings.warn(message, category, stacklevel=level)
 
 
-def _whole_number(value: Any) -> int | None:
+def whole_number(value: Any) -> int | None:
     """Return an integer of any type as int; None for anything else, bool included."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         return None
@@ -409,7 +409,7 @@ def _listed(names: tuple[str, ...] | list[str]) -> str:
     return ", ".join(map(repr, names))
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     text = repr(value)
     if len(text) > 60:
         return f"an object of type {type(value).__name__}"

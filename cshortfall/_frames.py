@@ -8,6 +8,11 @@ columns are the levels. Libraries without an index (polars, Arrow): a series giv
 series; a frame gives a frame of one row under the same column names, with several levels one row for each, behind a
 column ``level``; ``axis=1`` gives a series with one value for each row, with several levels a frame with one column
 for each, named after it.
+
+Form of results of which there is one for each row (rolling, expanding, exponential): a series gives a series, a frame a
+frame, under the same index and names. Several levels: a series gives a frame whose columns are the levels, a frame one
+whose columns are pairs (column, level); without an index the columns are named ``name_level``, and what is missing is
+null instead of NaN. A column of times comes back where it was.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ import numpy as np
 from cshortfall import _arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -229,6 +234,76 @@ class Labels:
             names = [f"{name} {bound}".strip() for name in names for bound in _BOUNDS]
         return self._frame({}, names, values.reshape(len(values), -1))
 
+    def label_rows(
+        self,
+        values: NDArray[Any],
+        missing: Callable[[], NDArray[np.bool_]],
+        levels: Floats | None,
+        step: int,
+        title: str,
+        times: TimesColumn | None,
+    ) -> Any:
+        """Return results for every ``step``-th row in the form that the module describes.
+
+        ``values`` have an axis for the rows, one for the columns of a frame, one for the levels unless these are None;
+        ``missing`` tells which of them are not there.
+        """
+        if self.has_index:
+            result = self._label_rows_indexed(values, levels, step)
+        else:
+            result = self._label_rows_by_name(values, missing(), levels, title)
+        if times is not None:
+            result = times.put_back(result, step, 1 if levels is None else len(levels))
+        if self._rewrap:
+            import narwhals as nw
+
+            return nw.from_native(result, allow_series=True)
+        return result
+
+    def _label_rows_indexed(self, values: NDArray[Any], levels: Floats | None, step: int) -> Any:
+        pandas = self._namespace
+        index = self._index[::step]
+        if self.columns is None:
+            if levels is None:
+                return pandas.Series(values, index=index, name=self.name)
+            return pandas.DataFrame(values, index=index, columns=levels)
+        columns = self.columns
+        if levels is not None:
+            own = [columns.get_level_values(depth).repeat(len(levels)) for depth in range(columns.nlevels)]
+            names = [*columns.names, None]
+            columns = pandas.MultiIndex.from_arrays([*own, np.tile(levels, len(columns))], names=names)
+            values = _side_by_side(values)
+        return pandas.DataFrame(values, index=index, columns=columns, copy=False)
+
+    def _label_rows_by_name(
+        self, values: NDArray[Any], missing: NDArray[np.bool_], levels: Floats | None, title: str
+    ) -> Any:
+        import narwhals as nw
+
+        of_series = self.columns is None
+        own = [self.name or (title if levels is not None else "")] if of_series else list(self.columns)
+        names = own if levels is None else [f"{name}_{level!r}" for name in own for level in levels.tolist()]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"the columns of the result would have the names {names}, some twice; rename the columns of x, or give "
+                "each level once"
+            )
+        results, gone = _side_by_side(values), _side_by_side(missing)
+        columns = {name: np.ascontiguousarray(results[:, position]) for position, name in enumerate(names)}
+        if (np.isnan(results) == gone).all():
+            frame = nw.from_dict(columns, backend=self._implementation).select(nw.all().fill_nan(None))
+        else:
+            pairs = zip(columns.items(), gone.T, strict=True)
+            frame = nw.from_dict({name: self._masked(column, absent) for (name, column), absent in pairs})
+        return frame[names[0]].to_native() if of_series and levels is None else frame.to_native()
+
+    def _masked(self, values: NDArray[Any], missing: NDArray[np.bool_]) -> Any:
+        """Return a narwhals series in which what is missing is null and any other NaN stays."""
+        import narwhals as nw
+
+        pair = nw.from_dict({"value": values, "here": ~missing}, backend=self._implementation)
+        return pair.select(nw.when(nw.col("here")).then(nw.col("value")))["value"]
+
     def _series(self, name: str, values: NDArray[Any]) -> Any:
         import narwhals as nw
 
@@ -245,6 +320,78 @@ class Labels:
                 "rename the column of x, or give each level once"
             )
         return nw.from_dict(columns, backend=self._implementation).to_native()
+
+
+def _side_by_side(values: NDArray[Any]) -> NDArray[Any]:
+    """Return results for rows, columns and levels as a matrix of one column for each pair of the last two."""
+    shape = (*values.shape[1:], 1, 1)
+    # In this order results that follow each other in time stay together in memory.
+    return np.asarray(np.moveaxis(values, 0, -1).reshape(shape[0] * shape[1], len(values)).T)
+
+
+class TimesColumn:
+    """The column of a frame that holds the times of its rows: taken out for the numbers, put back into the results."""
+
+    __slots__ = ("_label", "_nested", "_position", "numbers", "times")
+
+    def __init__(self, frame: Any, label: Any) -> None:
+        """Take the column from a native frame; ``numbers`` is the rest of it."""
+        indexed = hasattr(frame, "iloc")
+        source = frame if indexed else _eager("x", frame)
+        columns = list(source.columns)
+        if columns.count(label) != 1:
+            raise ValueError(
+                f"on={label!r} must be the name of one column of x, or an array of times; the columns are {columns}"
+            )
+        self._label = label
+        self._position = columns.index(label)
+        self._nested = frame.columns.nlevels if indexed else 0
+        self.times = source[label] if indexed else source[label].to_native()
+        self.numbers = frame.drop(columns=[label]) if indexed else source.drop(label).to_native()
+
+    def put_back(self, result: Any, step: int, levels: int) -> Any:
+        """Insert the times of every ``step``-th row before the results of the columns that follow them."""
+        position = self._position * levels
+        if self._nested:
+            label = self._label
+            if result.columns.nlevels > self._nested:
+                label = (*(label if isinstance(label, tuple) else (label,)), "")
+            result.insert(position, label, self.times.iloc[::step])
+            return result
+        import narwhals as nw
+
+        frame = nw.from_native(result, eager_only=True)
+        times = nw.from_native(self.times, series_only=True).alias(self._label).gather_every(step)
+        before, after = frame.columns[:position], frame.columns[position:]
+        return frame.with_columns(times).select(*before, self._label, *after).to_native()
+
+
+def split_times(x: Any, on: Any) -> tuple[Any, Any, TimesColumn | None]:
+    """Return the numbers, the times of their rows and, if they are a column of x, that.
+
+    ``on`` is the label of a column, times themselves, or None for the index.
+    """
+    frame = x
+    if is_frame_like(x) and type(x).__module__.partition(".")[0] != "pandas":
+        import narwhals as nw
+
+        frame = nw.to_native(x, pass_through=True)
+    if on is None:
+        return x, getattr(frame, "index", None) if hasattr(frame, "iloc") else None, None
+    if is_frame_like(on) or isinstance(on, (np.ndarray, list)):
+        return x, on, None
+    source = frame if not is_frame_like(x) or hasattr(frame, "iloc") else _eager("x", frame)
+    if not hasattr(source, "columns"):
+        raise TypeError(
+            f"on must be an array of times for x of type {type(x).__name__}, got {_arguments.shown(on)}; only a data "
+            "frame has columns to name"
+        )
+    column = TimesColumn(frame, on)
+    if frame is x:
+        return column.numbers, column.times, column
+    import narwhals as nw
+
+    return nw.from_native(column.numbers, eager_only=True), column.times, column
 
 
 def align(name: str, values: Samples, own: Labels, targets: Sequence[Any]) -> Samples:
