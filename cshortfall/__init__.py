@@ -8,6 +8,10 @@ lost; ``level=0.975`` is the confidence, so that the tail holds the worst 2.5 % 
 1.5
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from cshortfall._accessors import register_where_loaded
 from cshortfall._config import get_include, get_library_dir, show_config
 from cshortfall._core.openmp import get_num_threads, set_num_threads
 from cshortfall.estimate import (
@@ -39,9 +43,30 @@ __all__ = [
     "get_include",
     "get_library_dir",
     "get_num_threads",
+    "rolling",
     "set_num_threads",
     "show_config",
+    "stream",
     "tail_risk",
     "tail_weights",
     "var",
 ]
+
+_SUBMODULES = ("rolling", "stream")
+
+if TYPE_CHECKING:
+    from cshortfall import rolling, stream
+else:
+
+    def __getattr__(name):
+        """Import a submodule when it is first named: who calls `es` alone does not wait for it."""
+        if name in _SUBMODULES:
+            return import_module(f"cshortfall.{name}")
+        raise AttributeError(f"module 'cshortfall' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES})
+
+
+register_where_loaded()

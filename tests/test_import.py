@@ -41,7 +41,14 @@ def test_the_common_call_loads_nothing(heavy):
 
 
 @pytest.mark.parametrize(
-    "module", ["cshortfall.estimate", "cshortfall._core.entry", "cshortfall._arguments", "cshortfall._frames"]
+    "module",
+    [
+        "cshortfall.estimate",
+        "cshortfall.rolling",
+        "cshortfall._core.entry",
+        "cshortfall._arguments",
+        "cshortfall._frames",
+    ],
 )
 def test_any_module_may_be_imported_first(module):
     assert run(f"import {module}; import cshortfall; print(cshortfall.es([1.0, -2.0], 0.5))") == ["2.0"]
