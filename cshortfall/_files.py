@@ -38,6 +38,8 @@ class Table:
     labels: tuple[str, ...] | None
     left_out: dict[str, str]
     """Columns that hold no outcomes, with the reason."""
+    label_name: str = ""
+    """Name of the column of labels, if it has one."""
 
 
 def read_table(path: Path, needed: Sequence[str] = (), *, others: bool = True, header: bool | None = None) -> Table:
@@ -94,7 +96,7 @@ def read_table(path: Path, needed: Sequence[str] = (), *, others: bool = True, h
             numbers[name] = _numbers(name, column, labels, remedy)
         else:
             left_out[name] = reason
-    return Table(numbers, labels, left_out)
+    return Table(numbers, labels, left_out, label or "")
 
 
 def _content(path: Path) -> bytes:

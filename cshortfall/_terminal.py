@@ -1,4 +1,4 @@
-"""The risk report as tables for a terminal or a plain text file, drawn with rich."""
+"""Tables for a terminal or a plain text file, drawn with rich: the page that they stand on, and the risk report."""
 
 import math
 import re
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from cshortfall.report import Estimate, RiskReport, SeriesRisk
 
-__all__ = ["Headings", "print_report"]
+__all__ = ["MAIN_LEVEL", "Headings", "Page", "number_format", "percent", "print_report"]
 
 MAIN_LEVEL = 0.975
 TITLES = {"student_t": "Student t", "cornish_fisher": "Cornish\u2013Fisher"}
@@ -58,6 +58,7 @@ class Symbols:
     beyond: str = "\u25b6"
     bar: str = "\u2588"
     frame: box.Box = field(default_factory=lambda: box.SIMPLE_HEAD)
+    steps: str = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
     footnotes: str = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
 
     def footnote(self, number: int) -> str:
@@ -66,8 +67,70 @@ class Symbols:
 
 
 ASCII = Symbols(
-    "-", "-", "inf", "o", "-", "|", "|", ">", "#", box.Box("    \n    \n -- \n" + "    \n" * 5, ascii=True), ""
+    "-",
+    "-",
+    "inf",
+    "o",
+    "-",
+    "|",
+    "|",
+    ">",
+    "#",
+    box.Box("    \n    \n -- \n" + "    \n" * 5, ascii=True),
+    "_.:-=+*#",
+    "",
 )
+
+
+class Page:
+    """Text and tables on one console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.symbols = ASCII if console.options.ascii_only else Symbols()
+
+    def say(self, text: str | Text, *, style: str = "") -> None:
+        """Print a line of text, wrapped where it would be too long to read."""
+        self.console.print(text, style=style, width=min(self.console.width, TEXT_WIDTH))
+
+    def table(self, *, footer: bool = False) -> Table:
+        """Make an empty table in the style of all."""
+        return Table(
+            box=self.symbols.frame,
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, 0, 0, 1),
+            show_footer=footer,
+            header_style="",
+            border_style="dim",
+        )
+
+    def show(self, title: str, table: Table, *, spare: int = 0, spare_title: str = "") -> None:
+        """Print a table, without as many of its `spare` last columns as the width does not hold.
+
+        `spare_title` is part of the title while one of them is left.
+        """
+        for column in table.columns:
+            column.no_wrap = True
+        while (width := self._width_of(table)) > self.console.width and spare:
+            table.columns.pop()
+            spare -= 1
+        self.say(title + (spare_title if spare else ""), style="bold")
+        # A table that is still too wide is better wrapped by the terminal than printed with numbers cut off.
+        actual = self.console.width
+        self.console.width = max(width, actual)
+        self.console.print(table)
+        self.console.width = actual
+        self.console.print()
+
+    def _width_of(self, table: Table) -> int:
+        return self.console.measure(table, options=self.console.options.update(max_width=UNLIMITED)).maximum
+
+    def name(self, name: str) -> Text:
+        """Write the name of an asset, cut where it is too long."""
+        text = Text(name)
+        text.truncate(NAME_WIDTH, overflow="crop" if self.symbols is ASCII else "ellipsis")
+        return text
 
 
 def print_report(report: RiskReport, console: Console, headings: Headings, *, full: bool = False) -> None:
@@ -84,7 +147,7 @@ def print_report(report: RiskReport, console: Console, headings: Headings, *, fu
     full : bool
         Whether every estimate of every asset is printed.
     """
-    page = _Page(report, console, headings)
+    page = _ReportPage(report, console, headings)
     page.heading()
     page.estimates(report.portfolio, headings.portfolio)
     if len(report.assets) > 1:
@@ -98,20 +161,19 @@ def print_report(report: RiskReport, console: Console, headings: Headings, *, fu
     page.notes(complete=full or len(report.assets) == 1)
 
 
-class _Page:
+class _ReportPage(Page):
     """One report on one console; keeps the footnotes met on the way."""
 
     def __init__(self, report: RiskReport, console: Console, headings: Headings) -> None:
+        super().__init__(console)
         self.report = report
-        self.console = console
         self.headings = headings
-        self.symbols = ASCII if console.options.ascii_only else Symbols()
         self.footnotes: dict[str, dict[str, None]] = {}
         levels = sorted(report.levels)
         self.level = MAIN_LEVEL if MAIN_LEVEL in levels else levels[len(levels) // 2]
         self.method = "historical" if "historical" in report.methods else report.methods[0]
         everything = (report.portfolio, *report.assets)
-        self.number = _number_format(
+        self.number = number_format(
             [item.estimate(self.method, self.level).es for item in everything], headings.percent, self.symbols.infinity
         )
         self.shares = all(abs(part.weight) <= LARGEST_SHARE for part in report.contributions)
@@ -124,13 +186,13 @@ class _Page:
         period = f"{report.first_label} to {report.last_label}, {rows}" if headings.row == "day" else rows
         if report.portfolio.missing:
             period += f" ({report.portfolio.missing:,} left out of {headings.subject} for missing values)"
-        self._say(f"Tail risk of {headings.source}", style="bold")
-        self._say(period + (", weighted" if report.weighted else ""), style="dim")
+        self.say(f"Tail risk of {headings.source}", style="bold")
+        self.say(period + (", weighted" if report.weighted else ""), style="dim")
         if headings.left_out:
             left_out = ", ".join(f"{name} ({reason})" for name, reason in headings.left_out.items())
-            self._say(f"Columns left out: {left_out}", style="dim")
+            self.say(f"Columns left out: {left_out}", style="dim")
         self.console.print()
-        self._say(self._headline())
+        self.say(self._headline())
         self.console.print()
 
     def _headline(self) -> Text:
@@ -149,7 +211,7 @@ class _Page:
     def estimates(self, series: SeriesRisk, title: str) -> None:
         """Print every estimator at every level, with intervals and a drawing of the ES."""
         plot = _Plot(series.estimates, self.symbols)
-        table = self._table()
+        table = self.table()
         table.add_column("Level")
         table.add_column("Estimator")
         for risk in ("VaR", "ES"):
@@ -162,7 +224,7 @@ class _Page:
             if previous not in (None, estimate.level):
                 table.add_section()
             table.add_row(
-                Text(_percent(estimate.level) if previous != estimate.level else "", style="bold"),
+                Text(percent(estimate.level) if previous != estimate.level else "", style="bold"),
                 Text(self._title(estimate.method)),
                 self._figure(estimate, estimate.var, room),
                 Text(self._interval(estimate.var_interval), style="dim"),
@@ -171,7 +233,7 @@ class _Page:
                 plot.draw(estimate),
             )
             previous = estimate.level
-        self._show(f"{title}{self._unit(', losses ')}", table, spare=1)
+        self.show(f"{title}{self._unit(', losses ')}", table, spare=1)
 
     def contributions(self) -> None:
         """Print what each asset adds to the historical ES of the portfolio, largest first."""
@@ -179,15 +241,15 @@ class _Page:
         parts = sorted(self.report.contributions, key=lambda part: _descending(part.es[main]))
         apart = math.fsum(part.standalone_es[main] for part in parts)
         whole = math.fsum(part.es[main] for part in parts)
-        number = _number_format([part.es[main] for part in parts], self.headings.percent, self.symbols.infinity)
-        table = self._table(footer=True)
+        number = number_format([part.es[main] for part in parts], self.headings.percent, self.symbols.infinity)
+        table = self.table(footer=True)
         table.add_column("Asset", "total", min_width=5)
         table.add_column("holding", self._holding(math.fsum(part.weight for part in parts)), justify="right")
         table.add_column("ES alone", number(apart), justify="right")
         table.add_column("contribution", Text(number(whole), style="bold"), justify="right")
         levels = sorted(range(len(self.report.levels)), key=lambda position: position != main)
         for position in levels:
-            table.add_column(f"share\n{_percent(self.report.levels[position])}", "100.0 %", justify="right")
+            table.add_column(f"share\n{percent(self.report.levels[position])}", "100.0 %", justify="right")
             if position == main:
                 table.add_column("")
         shares = [part.share[main] for part in parts]
@@ -197,7 +259,7 @@ class _Page:
                 for position in levels
             ]
             table.add_row(
-                self._name(part.name),
+                self.name(part.name),
                 self._holding(part.weight),
                 number(part.standalone_es[main]),
                 Text(number(part.es[main]), style="bold"),
@@ -205,17 +267,17 @@ class _Page:
                 Text(_bar(part.share[main], shares, self.symbols), style="cyan"),
                 *(Text(cell, style="dim") for cell in cells[1:]),
             )
-        title = f"What adds up to the portfolio's ES ({_percent(self.level)}, historical){self._unit(', ')}"
-        self._show(title, table, spare=len(levels) - 1)
+        title = f"What adds up to the portfolio's ES ({percent(self.level)}, historical){self._unit(', ')}"
+        self.show(title, table, spare=len(levels) - 1)
         if 0 < whole <= apart < math.inf:
             saved = 100 * (1 - whole / apart)
-            self._say(f"Diversification takes {saved:.0f} % off the sum of the holdings' own ES.\n")
+            self.say(f"Diversification takes {saved:.0f} % off the sum of the holdings' own ES.\n")
 
     def worst(self) -> None:
         """Print the worst outcomes of the portfolio and the assets behind them."""
         worst = self.report.worst
         count = "ten" if len(worst) == 10 else str(len(worst))
-        table = self._table()
+        table = self.table()
         table.add_column("", justify="right", style="dim")
         dated = self.headings.row == "day"
         table.add_column("date" if dated else "row", justify="left" if dated else "right")
@@ -230,7 +292,7 @@ class _Page:
                 Text(self.number(outcome.outcome), style="bold red"),
                 *([Text(drivers, style="dim")] if len(self.report.assets) > 1 else []),
             )
-        self._show(f"The {count} worst {self.headings.row}s of {self.headings.subject}{self._unit(', ')}", table)
+        self.show(f"The {count} worst {self.headings.row}s of {self.headings.subject}{self._unit(', ')}", table)
 
     def assets(self) -> None:
         """Print one line for each asset: VaR and ES by the main estimator, ES by the others; worst first."""
@@ -240,25 +302,25 @@ class _Page:
         if any(asset.missing for asset in report.assets):
             columns.append((f"{self.headings.row}s\nused", lambda asset: Text(f"{asset.n:,}")))
         for level in report.levels:
-            columns.append((f"VaR\n{_percent(level)}", self._asset_figure(self.method, level, "var")))
+            columns.append((f"VaR\n{percent(level)}", self._asset_figure(self.method, level, "var")))
         for level in report.levels:
-            columns.append((f"ES\n{_percent(level)}", self._asset_figure(self.method, level, "es")))
+            columns.append((f"ES\n{percent(level)}", self._asset_figure(self.method, level, "es")))
             if level == self.level:
                 columns.append((f"{self.confidence}\ninterval", self._asset_interval))
         for method in others:
             title = SHORT_TITLES.get(method, method) if self.symbols is not ASCII else method
             columns.append((f"ES\n{title}", self._asset_figure(method, self.level, "es")))
-        table = self._table()
+        table = self.table()
         table.add_column("Asset", min_width=5)
         for heading, _ in columns:
             table.add_column(heading, justify="right")
         for asset in sorted(report.assets, key=lambda item: _descending(item.estimate(self.method, self.level).es)):
-            table.add_row(self._name(asset.name), *(cell(asset) for _, cell in columns))
-        self._show(
+            table.add_row(self.name(asset.name), *(cell(asset) for _, cell in columns))
+        self.show(
             f"The assets{self._unit(', ')}: {self._title(self.method)} VaR and ES",
             table,
             spare=len(others),
-            spare_title=f", then ES {_percent(self.level)} by the other estimators",
+            spare_title=f", then ES {percent(self.level)} by the other estimators",
         )
 
     def notes(self, *, complete: bool) -> None:
@@ -266,49 +328,14 @@ class _Page:
         for number, remarks in enumerate(self.footnotes.values(), start=1):
             first, *others = remarks
             like = f" ({len(others)} more of this kind; --json has them all)" if others else ""
-            self._say(f"{self.symbols.footnote(number)} {first}{like}", style="yellow")
+            self.say(f"{self.symbols.footnote(number)} {first}{like}", style="yellow")
         if self.footnotes:
             self.console.print()
         text = (
             "VaR and ES are losses: positive when money is lost. Intervals take the "
             f"{self.headings.row}s to be independent; where bad ones come in clusters they are too narrow."
         )
-        self._say(text + ("" if complete else " Every estimate of every asset: --full or --json."), style="dim")
-
-    def _say(self, text: str | Text, *, style: str = "") -> None:
-        self.console.print(text, style=style, width=min(self.console.width, TEXT_WIDTH))
-
-    def _table(self, *, footer: bool = False) -> Table:
-        return Table(
-            box=self.symbols.frame,
-            show_edge=False,
-            pad_edge=False,
-            padding=(0, 0, 0, 1),
-            show_footer=footer,
-            header_style="",
-            border_style="dim",
-        )
-
-    def _show(self, title: str, table: Table, *, spare: int = 0, spare_title: str = "") -> None:
-        """Print a table, without as many of its `spare` last columns as the width does not hold.
-
-        `spare_title` is part of the title while one of them is left.
-        """
-        for column in table.columns:
-            column.no_wrap = True
-        while (width := self._width_of(table)) > self.console.width and spare:
-            table.columns.pop()
-            spare -= 1
-        self._say(title + (spare_title if spare else ""), style="bold")
-        # A table that is still too wide is better wrapped by the terminal than printed with numbers cut off.
-        actual = self.console.width
-        self.console.width = max(width, actual)
-        self.console.print(table)
-        self.console.width = actual
-        self.console.print()
-
-    def _width_of(self, table: Table) -> int:
-        return self.console.measure(table, options=self.console.options.update(max_width=UNLIMITED)).maximum
+        self.say(text + ("" if complete else " Every estimate of every asset: --full or --json."), style="dim")
 
     def _asset_figure(self, method: str, level: float, name: str) -> Callable[[SeriesRisk], Text]:
         room = self._room(asset.estimate(method, level) for asset in self.report.assets)
@@ -345,11 +372,6 @@ class _Page:
         if all(math.isnan(end) for end in interval):
             return self.symbols.dash
         return f"{self.number(interval[0])} {self.symbols.to} {self.number(interval[1])}"
-
-    def _name(self, name: str) -> Text:
-        text = Text(name)
-        text.truncate(NAME_WIDTH, overflow="crop" if self.symbols is ASCII else "ellipsis")
-        return text
 
     def _holding(self, weight: float) -> str:
         return f"{100 * weight:.1f} %" if self.shares else f"{weight:,.6g}"
@@ -398,12 +420,12 @@ class _Plot:
         return round(min(max(position, 0.0), 1.0) * (PLOT_WIDTH - 1))
 
 
-def _number_format(risks: Iterable[float], percent: bool, infinity: str) -> Callable[[float], str]:
+def number_format(risks: Iterable[float], in_percent: bool, infinity: str) -> Callable[[float], str]:
     """Choose decimals that give a number as large as the median at least three significant digits."""
-    unit = 100.0 if percent else 1.0
+    unit = 100.0 if in_percent else 1.0
     sizes = sorted(abs(unit * risk) for risk in risks if math.isfinite(risk) and risk != 0)
     scale = sizes[len(sizes) // 2] if sizes else 1.0
-    decimals = min(max(2 - math.floor(math.log10(scale)), 2 if percent else 0), 9)
+    decimals = min(max(2 - math.floor(math.log10(scale)), 2 if in_percent else 0), 9)
     style = f",.{decimals}f" if 1e-6 <= scale < 1e12 else ".3e"
 
     def number(value: float) -> str:
@@ -415,7 +437,8 @@ def _number_format(risks: Iterable[float], percent: bool, infinity: str) -> Call
     return number
 
 
-def _percent(level: float) -> str:
+def percent(level: float) -> str:
+    """Write a level, as in 97.5 %."""
     return f"{100 * level:.6g} %"
 
 

@@ -24,10 +24,18 @@ class InputError(Exception):
 
 def main() -> int:
     """Run the command line on the arguments of the process; return its exit code."""
+    _open_what_is_closed()
     try:
         return run(sys.argv[1:])
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _open_what_is_closed() -> None:
+    """Put nothing in the place of a standard stream that the process was started without."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for the life of the process
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -82,7 +90,8 @@ def _run(arguments: Sequence[str]) -> int:
     except OSError as error:
         _discard_output()
         if not isinstance(error, BrokenPipeError):
-            complain("error", f"cannot write: {error.strerror or error}")
+            place = "" if error.filename is None else f" {error.filename}"
+            complain("error", f"cannot write{place}: {error.strerror or error}")
         return UNWRITABLE
     return code if isinstance(code, int) else 0
 

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,33 +17,16 @@ import pytest
 for module in ("typer", "rich", "pyarrow"):
     pytest.importorskip(module)
 
-from cshortfall import _commands, cli  # noqa: E402
+from command_line import POSIX, json_of, start  # noqa: E402
+
+from cshortfall import _commands  # noqa: E402
 from cshortfall.datasets import load_equity_returns  # noqa: E402
 from cshortfall.report import as_dict, risk_report  # noqa: E402
 
-POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
+pytestmark = pytest.mark.usefixtures("plain_terminal")
 
 DATES, NAMES, RETURNS = load_equity_returns()
 LABELS = [str(date) for date in DATES]
-
-
-@pytest.fixture(autouse=True)
-def plain_terminal(monkeypatch):
-    for variable in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"):
-        monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-def call(capsys, tmp_path, monkeypatch):
-    """Run the command line in a folder of its own; give exit code, output and error lines."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        code = cli.run(arguments)
-        output, errors = capsys.readouterr()
-        return code, output, errors.splitlines()
-
-    return run
 
 
 @pytest.fixture
@@ -51,19 +35,6 @@ def returns_file(tmp_path):
     frame = pd.DataFrame(RETURNS[:300, :3], index=pd.Index(LABELS[:300], name="Date"), columns=NAMES[:3])
     frame.assign(age=np.linspace(0.5, 1.0, 300), sector="x").to_csv(path)
     return path
-
-
-def start(*arguments, **options):
-    """Start the command line as a process, away from the checkout."""
-    command = [sys.executable, "-m", "cshortfall", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-
-
-def json_of(output):
-    def refuse(literal):
-        raise AssertionError(f"{literal} is not strict JSON")
-
-    return json.loads(output, parse_constant=refuse)
 
 
 QUICK = ("--method", "historical")
@@ -267,7 +238,7 @@ FILES = {
 MISTAKES = [
     (["missing.csv"], ["missing.csv: No such file"]),
     (["reprot"], ["reprot: No such file", "did you mean report?"]),
-    (["backtest"], ["nor a command (report)"]),
+    (["backtest"], ["nor a command (report, rolling, stream, sketch)"]),
     (["."], [": "]),
     (["empty.csv"], ["empty.csv: the file is empty"]),
     (["names.csv"], ["names.csv: no rows"]),
@@ -350,12 +321,18 @@ class TestProcess:
         import cshortfall
 
         assert call("--version") == (0, f"cshortfall {cshortfall.__version__}\n", [])
-        for arguments in (["--help"], ["-h"], ["report", "--help"]):
+        for arguments in (
+            ["--help"],
+            ["-h"],
+            *([name, "--help"] for name in ("report", "rolling", "stream", "sketch")),
+        ):
             code, output, errors = call(*arguments)
             assert (code, errors) == (0, [])
             assert "Usage: cshortfall" in output
 
-    @pytest.mark.parametrize(("module", "arguments"), [("typer", []), ("rich", []), ("pyarrow", ["good.csv"])])
+    @pytest.mark.parametrize(
+        ("module", "arguments"), [("typer", []), ("rich", []), ("pyarrow", ["good.csv"]), ("pyarrow", ["stream"])]
+    )
     def test_a_missing_extra_is_named(self, tmp_path, module, arguments):
         (tmp_path / "good.csv").write_text(FILES["good.csv"])
         code = (
@@ -373,6 +350,23 @@ class TestProcess:
         code = "import sys, cshortfall.report; print({'typer', 'rich', 'pyarrow', 'pandas'} & set(sys.modules))"
         output = subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, text=True)
         assert output == "set()\n"
+
+    @POSIX
+    @pytest.mark.parametrize(
+        ("command", "closed", "expected"),
+        [
+            (["stream"], "<&-", (2, "cshortfall: error: standard input: no numbers\n")),
+            (["rolling", "-"], "<&-", (2, "cshortfall: error: standard input: the file is empty\n")),
+            (["rolling", "-c", "AAPL"], ">&-", (0, "")),
+            (["report", "-c", "AAPL", *QUICK], ">&-", (0, "")),
+        ],
+    )
+    def test_a_standard_stream_that_is_closed_is_an_empty_one(self, tmp_path, command, closed, expected):
+        line = shlex.join([sys.executable, "-m", "cshortfall", *command])
+        process = subprocess.run(
+            f"{line} {closed}", shell=True, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (process.returncode, process.stderr) == expected
 
     @POSIX
     @pytest.mark.parametrize("form", [[], ["--json"]])
@@ -439,7 +433,7 @@ class TestProgress:
     def test_a_terminal_sees_a_bar_when_it_takes_long(self, call, monkeypatch):
         screen = Terminal()
         monkeypatch.setattr(sys, "stderr", screen)
-        monkeypatch.setattr(_commands, "SECONDS_BEFORE_PROGRESS", 0.0)
+        monkeypatch.setattr(_commands.report, "SECONDS_BEFORE_PROGRESS", 0.0)
         code, output, _ = call(*THREE, *QUICK)
         assert code == 0
         assert "━" in screen.getvalue()
@@ -449,18 +443,18 @@ class TestProgress:
         screen = Terminal()
         monkeypatch.setenv("TERM", "dumb")
         monkeypatch.setattr(sys, "stderr", screen)
-        monkeypatch.setattr(_commands, "SECONDS_BEFORE_PROGRESS", 0.0)
+        monkeypatch.setattr(_commands.report, "SECONDS_BEFORE_PROGRESS", 0.0)
         call(*THREE, *QUICK)
         assert screen.getvalue() == ""
 
     def test_quick_work_shows_none(self, call, monkeypatch):
         screen = Terminal()
         monkeypatch.setattr(sys, "stderr", screen)
-        monkeypatch.setattr(_commands, "SECONDS_BEFORE_PROGRESS", 1e6)
+        monkeypatch.setattr(_commands.report, "SECONDS_BEFORE_PROGRESS", 1e6)
         call(*THREE, *QUICK)
         assert screen.getvalue() == ""
 
     def test_a_file_sees_none(self, call, monkeypatch):
-        monkeypatch.setattr(_commands, "SECONDS_BEFORE_PROGRESS", 0.0)
+        monkeypatch.setattr(_commands.report, "SECONDS_BEFORE_PROGRESS", 0.0)
         _, _, errors = call(*THREE, *QUICK)
         assert errors == []
