@@ -30,6 +30,8 @@ PACKAGES = (
     "pandas",
     "polars",
     "bottleneck",
+    "datasketches",
+    "ddsketch",
     "empyrical-reloaded",
     "skfolio",
     "riskfolio-lib",

@@ -55,10 +55,10 @@ def run(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def build_driver(folder):
-    """Compile kernel_driver.c into `folder` against the installed library."""
-    driver = folder / "kernel_driver"
-    source = pathlib.Path(__file__).with_name("kernel_driver.c")
+def build_driver(folder, name="kernel_driver"):
+    """Compile a C program of this folder into `folder` against the installed library."""
+    driver = folder / name
+    source = pathlib.Path(__file__).with_name(f"{name}.c")
     library = pathlib.Path(cshortfall.get_library_dir()) / "libcshortfall.a"
     compiler = os.environ.get("CC", "cc")
     run(compiler, "-O2", f"-I{cshortfall.get_include()}", str(source), str(library), "-lm", "-o", str(driver))

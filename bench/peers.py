@@ -31,7 +31,7 @@ class Peer:
     prepare : callable
         ``prepare(module, x, level)`` gives the call to time; it returns minus or plus the Expected Shortfall.
     count : callable or None
-        ``count(n, level)``, the length of the tail averaged; None when the call is no estimator of a tail.
+        ``count(n, level)``, the length of the tail averaged; None when the call averages no tail.
     """
 
     name: str
@@ -214,3 +214,104 @@ def rows_peers(axis):
         ),
     )
     return peers
+
+
+def partition_of_window(window, k):
+    return -np.partition(window, k)[:k].mean()
+
+
+def pandas_apply(series, window, k):
+    return series.rolling(window).apply(partition_of_window, raw=True, args=(k,))
+
+
+def rolling_peers(window):
+    """The contenders for windows of the last `window` values; those without a count give the quantile alone."""
+
+    def k(level):
+        return int(whole_count(window, level))
+
+    return (
+        Peer(
+            "polars rolling_quantile",
+            "polars",
+            lambda polars, x, level: functools.partial(
+                polars.Series(x).rolling_quantile, 1 - level, interpolation="linear", window_size=window
+            ),
+            None,
+        ),
+        Peer(
+            "pandas rolling().quantile",
+            "pandas",
+            lambda pandas, x, level: functools.partial(pandas.Series(x).rolling(window).quantile, 1 - level),
+            None,
+        ),
+        Peer(
+            "pandas rolling().apply of NumPy",
+            "pandas",
+            lambda pandas, x, level: functools.partial(pandas_apply, pandas.Series(x), window, k(level)),
+            whole_count,
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class SketchPeer:
+    """Another sketch of a stream.
+
+    Attributes
+    ----------
+    name : str
+        Name in the tables.
+    package : str
+        Module to import; the contender is skipped, visibly, when it is not installed.
+    fill : callable
+        ``fill(module, values)`` gives a sketch of the values.
+    quantile : callable
+        ``quantile(sketch, q)``.
+    share : float
+        How far the share of values below that quantile may be from `q`, by the sketch's own definition of accuracy.
+    """
+
+    name: str
+    package: str
+    fill: Callable
+    quantile: Callable
+    share: float
+
+    def __str__(self):
+        return self.name
+
+    def call(self, values):
+        """The call to time, or a skipped test when the package is missing."""
+        return functools.partial(self.fill, load(self.package), values)
+
+
+def kll(datasketches, values, k=200):
+    sketch = datasketches.kll_doubles_sketch(k)
+    sketch.update(values)
+    return sketch
+
+
+def t_digest(datasketches, values):
+    sketch = datasketches.tdigest_double()
+    sketch.update(values)
+    return sketch
+
+
+def dd_sketch(ddsketch, values):
+    sketch = ddsketch.DDSketch(0.001)
+    for value in values:
+        sketch.add(value)
+    return sketch
+
+
+def quantile_of(sketch, q):
+    return sketch.get_quantile(q)
+
+
+KLL = SketchPeer("datasketches KLL (k = 200)", "datasketches", kll, quantile_of, 0.02)
+FINE_KLL = SketchPeer(
+    "datasketches KLL (k = 4,096)", "datasketches", functools.partial(kll, k=4096), quantile_of, 0.002
+)
+T_DIGEST = SketchPeer("datasketches t-digest", "datasketches", t_digest, quantile_of, 0.005)
+DD_SKETCH = SketchPeer("ddsketch", "ddsketch", dd_sketch, lambda sketch, q: sketch.get_quantile_value(q), 0.002)

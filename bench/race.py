@@ -54,7 +54,7 @@ class Race:
         self._benchmark = benchmark
         self._budget = budget
 
-    def _record(self, case, data, contender, target, note, worst=False):
+    def _record(self, case, data, contender, target, note, worst=False, scale=1.0):
         self._benchmark.group = f"{case}, {data}" if data else case
         self._benchmark.extra_info.update(
             case=case,
@@ -64,6 +64,7 @@ class Race:
             bound=target.bound,
             note=note,
             worst=worst,
+            scale=scale,
         )
 
     def _plan(self, *calls):
@@ -81,19 +82,21 @@ class Race:
             rounds = min(ROUNDS[-1], max(ROUNDS[0], int(self._budget / whole_round)))
         return rounds, [loops for loops, _ in iterations]
 
-    def alone(self, case, data, subject, *, bound=None):
-        """Time `subject`, a `functools.partial`, by itself; `bound` in seconds."""
-        self._record(case, data, "cshortfall", Target(SECONDS, bound), "")
+    def alone(self, case, data, subject, *, bound=None, scale=1.0):
+        """Time `subject`, a `functools.partial`, by itself; `bound` in seconds, of the time multiplied by `scale`."""
+        self._record(case, data, "cshortfall", Target(SECONDS, bound), "", scale=scale)
         rounds, (loops,) = self._plan(subject)
         self._benchmark.pedantic(subject.func, subject.args, subject.keywords, rounds=rounds, iterations=loops)
 
-    def against(self, case, data, subject, contender, peer, *, target, note="", rounds=None, worst=False):
+    def against(self, case, data, subject, contender, peer, *, target, note="", rounds=None, worst=False, scale=1.0):
         """Time `peer` with `subject` in every round.
+
+        A peer too slow for all of the data gets a part of them; `scale` is how many times as long all would take.
 
         The times of `subject` go to the benchmark's ``extra_info["subject_seconds"]``, one per round of the peer.
         With `worst` the table shows only the worst of the cases that differ in `data`.
         """
-        self._record(case, data, contender, target, note, worst)
+        self._record(case, data, contender, target, note, worst, scale)
         planned, (peer_loops, subject_loops) = self._plan(peer, subject)
         if self._budget <= 0 or rounds is None:
             rounds = planned

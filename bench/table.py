@@ -34,9 +34,10 @@ def duration(seconds):
 def ratios(entry):
     """The paired ratio of every round, in the direction of the entry's measure."""
     pairs = zip(entry["stats"]["data"], entry["extra_info"]["subject_seconds"], strict=True)
+    scale = entry["extra_info"]["scale"]
     if entry["extra_info"]["measure"] == SLOWER:
-        return [subject / peer for peer, subject in pairs]
-    return [peer / subject for peer, subject in pairs]
+        return [subject / (scale * peer) for peer, subject in pairs]
+    return [scale * peer / subject for peer, subject in pairs]
 
 
 def values(entry):
@@ -45,7 +46,7 @@ def values(entry):
     if info["measure"] == FIGURE:
         return [info["figure"]]
     if info["measure"] == SECONDS:
-        return seconds
+        return [info["scale"] * t for t in seconds]
     if info["measure"] == ADDED:
         return [ours - theirs for theirs, ours in zip(seconds, info["subject_seconds"], strict=True)]
     return ratios(entry)
