@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "exact.h"
+#include "pairs.h"
 
 /* Instead of the old weights falling, the new ones grow: outcome i enters with decay^-i, and only the ratio to the sum
  * counts. Growing numbers are kept as a number below one and an epoch, the multiple of 2^EPOCH_BITS that it stands for;
@@ -21,18 +22,14 @@
 #define MAGNITUDE 800
 
 typedef struct {
-    double hi, lo;
-} pair;
-
-typedef struct {
-    pair weight, product;
+    cs_pair weight, product;
     int64_t epoch;
 } node;
 
 /* Equal outcomes: their common value and weight. */
 typedef struct {
     double value;
-    pair weight;
+    cs_pair weight;
     int64_t epoch;
 } group;
 
@@ -48,46 +45,9 @@ typedef struct {
 
 /* decay^-age = mantissa 2^exponent. */
 typedef struct {
-    pair mantissa;
+    cs_pair mantissa;
     int64_t exponent;
 } power;
-
-static inline pair pair_of(double hi, double lo) {
-    pair r;
-    r.hi = hi + lo;
-    r.lo = lo - (r.hi - hi);
-    return r;
-}
-
-/* Sums and products after Joldes, Muller and Popescu, Tight and rigorous error bounds for basic building blocks of
- * double-word arithmetic, ACM TOMS 44(2), 2017: algorithms 6, 9 and 11, relative errors below 3, 2 and 5 u^2. */
-static inline pair pair_add(pair a, pair b) {
-    double high_error, low_error, high = cs_two_sum(a.hi, b.hi, &high_error);
-    double low = cs_two_sum(a.lo, b.lo, &low_error);
-    pair r = pair_of(high, high_error + low);
-    return pair_of(r.hi, low_error + r.lo);
-}
-
-static inline pair pair_times(pair a, double b) {
-    double low, high = cs_two_product(a.hi, b, &low);
-    pair r = pair_of(high, a.lo * b);
-    return pair_of(r.hi, r.lo + low);
-}
-
-static inline pair pair_times_pair(pair a, pair b) {
-    double low, high = cs_two_product(a.hi, b.hi, &low);
-    return pair_of(high, low + (a.hi * b.lo + a.lo * b.hi));
-}
-
-static inline pair pair_minus(pair a) {
-    a.hi = -a.hi;
-    a.lo = -a.lo;
-    return a;
-}
-
-static inline int pair_less(pair a, pair b) {
-    return a.hi < b.hi || (a.hi == b.hi && a.lo < b.lo);
-}
 
 /* 2^(-EPOCH_BITS age), 0 when all is forgotten. */
 static inline double aged(int64_t age) {
@@ -97,27 +57,21 @@ static inline double aged(int64_t age) {
     return r;
 }
 
-static inline pair pair_scaled(pair a, double factor) {
-    a.hi *= factor;
-    a.lo *= factor;
-    return a;
-}
-
 static power power_of_inverse(double decay) {
     power r;
     int exponent;
     double m = frexp(decay, &exponent), low, product, q = 1.0 / m;
     product = cs_two_product(q, m, &low);
-    r.mantissa = pair_of(q, ((1.0 - product) - low) / m);
+    r.mantissa = cs_pair_fast(q, ((1.0 - product) - low) / m);
     r.exponent = -exponent;
     return r;
 }
 
 static void power_multiply(power *p, const power *factor) {
-    p->mantissa = pair_times_pair(p->mantissa, factor->mantissa);
+    p->mantissa = cs_pair_times_pair(p->mantissa, factor->mantissa);
     p->exponent += factor->exponent;
     while (p->mantissa.hi >= 2.0) {
-        p->mantissa = pair_scaled(p->mantissa, 0.5);
+        p->mantissa = cs_pair_scaled(p->mantissa, 0.5);
         p->exponent++;
     }
 }
@@ -159,8 +113,8 @@ static void tree_build(tree *t, const double *x, const int64_t *order, size_t n,
     t->has_losses = n_groups > 0 && isinf(t->groups[0].value) && t->groups[0].value < 0.0;
 }
 
-static inline pair group_weight(const group *g, int64_t epoch) {
-    return pair_scaled(g->weight, aged(epoch - g->epoch));
+static inline cs_pair group_weight(const group *g, int64_t epoch) {
+    return cs_pair_scaled(g->weight, aged(epoch - g->epoch));
 }
 
 /* An infinite outcome has no part in a sum: it decides the result by being there. */
@@ -168,47 +122,47 @@ static inline double summand(const tree *t, const group *g) {
     return isinf(g->value) ? 0.0 : g->value * t->scale[0] * t->scale[1];
 }
 
-static void tree_add(tree *t, size_t position, pair weight, int64_t epoch) {
+static void tree_add(tree *t, size_t position, cs_pair weight, int64_t epoch) {
     group *changed = t->groups + position, *block = t->groups + position / BLOCK * BLOCK;
     size_t i = t->n_leaves + position / BLOCK;
     node sum;
-    changed->weight = pair_add(group_weight(changed, epoch), weight);
+    changed->weight = cs_pair_add(group_weight(changed, epoch), weight);
     changed->epoch = epoch;
     memset(&sum, 0, sizeof sum);
     sum.epoch = epoch;
     for (size_t k = 0; k < BLOCK; k++) {
-        pair own = group_weight(block + k, epoch);
-        sum.weight = pair_add(sum.weight, own);
-        sum.product = pair_add(sum.product, pair_times(own, summand(t, block + k)));
+        cs_pair own = group_weight(block + k, epoch);
+        sum.weight = cs_pair_add(sum.weight, own);
+        sum.product = cs_pair_add(sum.product, cs_pair_times(own, summand(t, block + k)));
     }
     t->nodes[i] = sum;
     for (; i > 1; i /= 2) {
         const node *sibling = t->nodes + (i ^ 1);
         double factor = aged(epoch - sibling->epoch);
-        sum.weight = pair_add(sum.weight, pair_scaled(sibling->weight, factor));
-        sum.product = pair_add(sum.product, pair_scaled(sibling->product, factor));
+        sum.weight = cs_pair_add(sum.weight, cs_pair_scaled(sibling->weight, factor));
+        sum.product = cs_pair_add(sum.product, cs_pair_scaled(sibling->product, factor));
         t->nodes[i / 2] = sum;
     }
 }
 
 /* ES of what is in the tree; `mass` is 1 - level exactly, and the newest outcome is of this epoch. */
-static double tree_es(const tree *t, pair mass, int64_t epoch) {
-    pair total = t->nodes[1].weight, tail = pair_times_pair(total, mass);
-    pair weight = {0.0, 0.0}, product = {0.0, 0.0}, reached;
-    pair tolerance = pair_scaled(total, 0x1p-53), goal = pair_add(tail, pair_minus(tolerance));
+static double tree_es(const tree *t, cs_pair mass, int64_t epoch) {
+    cs_pair total = t->nodes[1].weight, tail = cs_pair_times_pair(total, mass);
+    cs_pair weight = {0.0, 0.0}, product = {0.0, 0.0}, reached;
+    cs_pair tolerance = cs_pair_scaled(total, 0x1p-53), goal = cs_pair_add(tail, cs_pair_negative(tolerance));
     const group *g, *last;
     double quotient, error;
     size_t i = 1;
     while (i < t->n_leaves) {
         const node *left = t->nodes + 2 * i, *right = left + 1;
         double factor = aged(epoch - left->epoch);
-        pair below = pair_scaled(left->weight, factor);
-        reached = pair_add(weight, below);
-        if (below.hi > 0.0 && (!pair_less(reached, goal) || right->weight.hi * aged(epoch - right->epoch) == 0.0)) {
+        cs_pair below = cs_pair_scaled(left->weight, factor);
+        reached = cs_pair_add(weight, below);
+        if (below.hi > 0.0 && (!cs_pair_less(reached, goal) || right->weight.hi * aged(epoch - right->epoch) == 0.0)) {
             i = 2 * i;
         } else {
             weight = reached;
-            product = pair_add(product, pair_scaled(left->product, factor));
+            product = cs_pair_add(product, cs_pair_scaled(left->product, factor));
             i = 2 * i + 1;
         }
     }
@@ -216,20 +170,20 @@ static double tree_es(const tree *t, pair mass, int64_t epoch) {
     last = g + BLOCK - 1;
     while (last > g && group_weight(last, epoch).hi == 0.0) last--;
     for (;; g++) {
-        pair own = group_weight(g, epoch);
-        reached = pair_add(weight, own);
-        if (g == last || (own.hi > 0.0 && !pair_less(reached, goal))) break;
+        cs_pair own = group_weight(g, epoch);
+        reached = cs_pair_add(weight, own);
+        if (g == last || (own.hi > 0.0 && !cs_pair_less(reached, goal))) break;
         weight = reached;
-        product = pair_add(product, pair_times(own, summand(t, g)));
+        product = cs_pair_add(product, cs_pair_times(own, summand(t, g)));
     }
     if (weight.hi == 0.0) return 0.0 - g->value;
     if (t->has_losses && group_weight(t->groups, epoch).hi > 0.0) return isinf(g->value) ? (double)NAN : INFINITY;
     if (isinf(g->value)) return -INFINITY;
     /* Reached but not by more than the tolerance: the tail ends with this group. */
-    if (!pair_less(pair_add(tail, tolerance), reached)) tail = reached;
-    product = pair_add(product, pair_times(pair_add(tail, pair_minus(weight)), summand(t, g)));
+    if (!cs_pair_less(cs_pair_add(tail, tolerance), reached)) tail = reached;
+    product = cs_pair_add(product, cs_pair_times(cs_pair_add(tail, cs_pair_negative(weight)), summand(t, g)));
     quotient = product.hi / tail.hi;
-    reached = pair_add(product, pair_times(tail, -quotient));
+    reached = cs_pair_add(product, cs_pair_times(tail, -quotient));
     error = reached.hi / tail.hi;
     return 0.0 - ldexp(quotient + error, -t->exponent);
 }
@@ -241,14 +195,14 @@ void cs_decay_es(const double *x, const int64_t *order, size_t n, double decay, 
     power growth = power_of_inverse(decay > 0.0 ? decay : 0x1p-1074), newest;
     size_t count = 0;
     tree_build(&t, x, order, n, workspace);
-    newest.mantissa = pair_of(1.0, 0.0);
+    newest.mantissa = cs_pair_fast(1.0, 0.0);
     newest.exponent = 0;
     for (size_t i = 0; i < n; i++) {
         int present = t.group_of[i] >= 0;
         if (count > 0 && (present || !count_outcomes)) power_multiply(&newest, &growth);
         if (present) {
             int64_t epoch = newest.exponent / EPOCH_BITS;
-            pair weight = pair_scaled(newest.mantissa, ldexp(1.0, (int)(newest.exponent % EPOCH_BITS) - EPOCH_BITS));
+            cs_pair weight = cs_pair_scaled(newest.mantissa, ldexp(1.0, (int)(newest.exponent % EPOCH_BITS) - EPOCH_BITS));
             tree_add(&t, (size_t)t.group_of[i], weight, epoch);
             count++;
         }
@@ -260,7 +214,7 @@ void cs_decay_es(const double *x, const int64_t *order, size_t n, double decay, 
                 *out = NAN;
             } else {
                 mass = cs_two_sum(1.0, -levels[level], &rest);
-                *out = tree_es(&t, pair_of(mass, rest), t.nodes[1].epoch);
+                *out = tree_es(&t, cs_pair_fast(mass, rest), t.nodes[1].epoch);
             }
         }
     }

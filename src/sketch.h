@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "kernels.h"
+#include "pairs.h"
 
 enum {
     CS_SKETCH_OK = 0,
@@ -48,11 +49,6 @@ typedef void *(*cs_resize)(void *block, size_t size);
 typedef struct {
     uint64_t low, high;
 } cs_wide;
-
-/* hi + lo, unevaluated. */
-typedef struct {
-    double hi, lo;
-} cs_pair;
 
 /* Outcomes and the sum of their significands, |x| = significand 2^unit: integers, or pairs once weights are real. */
 typedef struct {

@@ -1,4 +1,4 @@
-/* What the files of the sketch share: integers of 128 bits, pairs of doubles, masses, and where a double belongs. */
+/* What the files of the sketch share: integers of 128 bits, masses, and where a double belongs. */
 #ifndef CS_SKETCH_BUCKETS_H
 #define CS_SKETCH_BUCKETS_H
 
@@ -75,26 +75,6 @@ CS_INLINE uint64_t cs_wide_divide(cs_wide a, uint64_t d, uint64_t *remainder) {
 }
 
 CS_INLINE double cs_wide_to_double(cs_wide a) { return (double)a.high * 0x1p64 + (double)a.low; }
-
-CS_INLINE cs_pair cs_pair_of(double hi, double lo) {
-    cs_pair p;
-    p.hi = cs_two_sum(hi, lo, &p.lo);
-    return p;
-}
-
-/* Relative error at most 3 2^-106 for terms of one sign: M. Joldes, J.-M. Muller, V. Popescu, Tight and rigorous error
- * bounds for basic building blocks of double-word arithmetic, ACM TOMS 44 (2017), algorithm 6. */
-CS_INLINE cs_pair cs_pair_add(cs_pair a, cs_pair b) {
-    double e, f, s = cs_two_sum(a.hi, b.hi, &e), t = cs_two_sum(a.lo, b.lo, &f);
-    cs_pair p = cs_pair_of(s, e + t);
-    return cs_pair_of(p.hi, p.lo + f);
-}
-
-CS_INLINE cs_pair cs_pair_negative(cs_pair a) {
-    a.hi = -a.hi;
-    a.lo = -a.lo;
-    return a;
-}
 
 /* Exact below 2^106. */
 CS_INLINE cs_pair cs_pair_of_wide(cs_wide a) {
