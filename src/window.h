@@ -114,6 +114,11 @@ CS_INLINE void cs_candidates_divide(cs_candidates *c, char *memory, size_t *used
     c->scratch = (double *)cs_memory_take(memory, used, (c->capacity + 4 * CS_SLACK) * sizeof(double));
 }
 
+CS_INLINE void cs_candidates_begin(cs_candidates *c, const double *levels) {
+    memset(c->levels, 0, c->n_levels * sizeof *c->levels);
+    for (size_t i = 0; i < c->n_levels; i++) c->levels[i].level = levels[i];
+}
+
 CS_INLINE char *cs_cache_line(void *memory) { return (char *)(((uintptr_t)memory + 63) / 64 * 64); }
 
 /* Bytes of memory for the candidates of windows of at most `length` outcomes, wherever it begins. */
@@ -131,8 +136,7 @@ CS_INLINE cs_candidates *cs_candidates_create(void *memory, size_t length, const
     size_t used = (sizeof *c + 63) / 64 * 64;
     memset(c, 0, sizeof *c);
     cs_candidates_divide(c, start, &used, length, n_levels);
-    memset(c->levels, 0, n_levels * sizeof *c->levels);
-    for (size_t i = 0; i < n_levels; i++) c->levels[i].level = levels[i];
+    cs_candidates_begin(c, levels);
     return c;
 }
 
@@ -169,8 +173,7 @@ CS_INLINE cs_window *cs_window_create(void *memory, const cs_kernels *kernels, s
     w->min_count = min_count;
     w->flip = flip;
     cs_window_divide(w, start, &used, length, n_levels);
-    memset(w->candidates.levels, 0, n_levels * sizeof(cs_window_level));
-    for (size_t i = 0; i < n_levels; i++) w->candidates.levels[i].level = levels[i];
+    cs_candidates_begin(&w->candidates, levels);
     cs_window_clear(w);
     return w;
 }
