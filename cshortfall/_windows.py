@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from cshortfall import _arguments, _frames
+from cshortfall._core.rolling import MOST_POSITION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     Positions = NDArray[np.int64]
 
 CLOSED = ("right", "left", "both", "neither")
-
-# Positions that the kernels can count in any case.
-LONGEST_COUNT = 2**60
 
 # Nanoseconds in the units that have a fixed length, under the names of NumPy.
 _UNITS = {
@@ -118,14 +116,14 @@ def read_windows(window: Any, min_periods: Any, center: Any, closed: Any, step: 
         raise TypeError(f"center must be True or False, got {_arguments.shown(center)}")
     if closed is not None:
         _arguments.read_choice("closed", closed, CLOSED)
-    every = 1 if step is None else min(_arguments.read_count("step", step), LONGEST_COUNT)
+    every = 1 if step is None else min(_arguments.read_count("step", step), MOST_POSITION)
     count = _arguments.whole_number(window)
     if count is not None:
         if count < 1:
             raise ValueError(f"window must be at least 1, got {count}: a number of positions, or a time such as '90D'")
-        if count > LONGEST_COUNT:
+        if count > MOST_POSITION:
             raise ValueError(
-                f"window must be at most {LONGEST_COUNT}, got {count}; expanding_es takes all outcomes so far"
+                f"window must be at most {MOST_POSITION}, got {count}; expanding_es takes all outcomes so far"
             )
         length: int | Fraction = count
     else:

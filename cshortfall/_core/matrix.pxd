@@ -35,6 +35,13 @@ cdef inline size_t gathered_stride(size_t n) noexcept nogil:
     return (n + 7) // 8 * 8 + (8 if (n + 7) // 8 % 2 == 0 else 0)
 
 
+cdef inline size_t columns_at_once(size_t n) noexcept nogil:
+    """How many columns of this length to gather at a time."""
+    if COLUMNS_AT_ONCE * n <= GATHERED_MOST:
+        return COLUMNS_AT_ONCE
+    return 8 if n <= GATHERED_ROW_MOST else 1
+
+
 cdef inline double *cache_line(double *p) noexcept nogil:
     return <double *>((<uintptr_t>p + 63) // 64 * 64)
 
@@ -44,6 +51,12 @@ cdef inline size_t misplaced(const matrix *m, size_t column) noexcept nogil:
     if reads_in_place(m) or m.row_stride != width_of(m) or m.stride % 64 != 0:
         return 0
     return (<uintptr_t>m.data + column * m.row_stride) % 64 // width_of(m)
+
+
+cdef inline size_t rows_of_block(const matrix *m, size_t first, size_t last, size_t most) noexcept nogil:
+    """How many rows from `first` on make a block: at most these, and so that the next one begins with a cache line."""
+    cdef size_t ahead = misplaced(m, first)
+    return min(most - ahead if ahead < most else most, last - first)
 
 
 cdef inline void gather(const cs_kernels *kernels, const matrix *m, size_t first, size_t rows, size_t n,

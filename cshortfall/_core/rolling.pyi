@@ -1,6 +1,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+MOST_POSITION: int
+
 def rolling_rows(
     data: NDArray[np.float64] | NDArray[np.float32],
     window: int,

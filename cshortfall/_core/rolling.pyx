@@ -17,23 +17,21 @@ from cshortfall._core.kernels cimport (
     cs_windows,
 )
 from cshortfall._core.matrix cimport (
-    COLUMNS_AT_ONCE,
-    GATHERED_MOST,
-    GATHERED_ROW_MOST,
     cache_line,
+    columns_at_once,
     gather,
     gathered_stride,
     matrix,
     matrix_of,
-    misplaced,
     reads_in_place,
+    rows_of_block,
 )
 from cshortfall._core.tail cimport active_kernels
 
 cnp.import_array()
 
 # Sums of such positions do not overflow.
-cdef int64_t MOST_POSITION = <int64_t>1 << 60
+MOST_POSITION = 1 << 60
 
 
 ctypedef struct job:
@@ -71,8 +69,7 @@ cdef void run_rows(const job *j, size_t first, size_t last, char *memory) noexce
     x.flip = j.flip
     while row < last:
         start = row
-        count = misplaced(&j.x, start)
-        count = min(j.rows_at_once - count if count < j.rows_at_once else j.rows_at_once, last - start)
+        count = rows_of_block(&j.x, start, last, j.rows_at_once)
         if not reads_in_place(&j.x):
             gather(kernels, &j.x, start, count, j.n, rows)
         while row < start + count:
@@ -137,9 +134,7 @@ cdef tuple run(job *j, cnp.ndarray data, cnp.ndarray levels, bint upper, Py_ssiz
     j.levels = <const double *>cnp.PyArray_DATA(levels)
     j.flip = (<uint64_t>1 << 63) if upper else 0
     j.windows.min_count = max(min_count, 0)
-    j.rows_at_once = COLUMNS_AT_ONCE
-    if j.rows_at_once * j.n > GATHERED_MOST:
-        j.rows_at_once = 8 if j.n <= GATHERED_ROW_MOST else 1
+    j.rows_at_once = columns_at_once(j.n)
     threads = max(threads, 1)
     while j.rows_at_once > 1 and j.rows < 4 * <size_t>threads * j.rows_at_once:
         j.rows_at_once //= 2

@@ -33,16 +33,14 @@ from cshortfall._core.kernels cimport (
     cs_target_of,
 )
 from cshortfall._core.matrix cimport (
-    COLUMNS_AT_ONCE,
-    GATHERED_MOST,
-    GATHERED_ROW_MOST,
     cache_line,
+    columns_at_once,
     gather,
     gathered_stride,
     matrix,
     matrix_of,
-    misplaced,
     reads_in_place,
+    rows_of_block,
 )
 from cshortfall._core.openmp cimport threads_for
 
@@ -332,8 +330,7 @@ cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noex
     row = first
     while row < last:
         start = row
-        count = misplaced(&j.x, start)
-        count = min(j.gathered_rows - count if count < j.gathered_rows else j.gathered_rows, last - start)
+        count = rows_of_block(&j.x, start, last, j.gathered_rows)
         if not reads_in_place(&j.x):
             gather(kernels, &j.x, start, count, j.n, rows)
         if j.weighted and not reads_in_place(&j.weights):
@@ -440,9 +437,7 @@ def tail_rows(cnp.ndarray data not None, cnp.ndarray levels not None, bint upper
     j.var = <double *>cnp.PyArray_DATA(var)
     j.used = <int64_t *>cnp.PyArray_DATA(used)
     j.status = <int32_t *>cnp.PyArray_DATA(status)
-    j.gathered_rows = COLUMNS_AT_ONCE
-    if j.gathered_rows * j.n > GATHERED_MOST:
-        j.gathered_rows = 8 if j.n <= GATHERED_ROW_MOST else 1
+    j.gathered_rows = columns_at_once(j.n)
     j.rows_at_once = ROWS_AT_ONCE if reads_in_place(&j.x) else j.gathered_rows
     while j.rows_at_once > 1 and rows < 4 * threads * <Py_ssize_t>j.rows_at_once:
         j.rows_at_once //= 2
