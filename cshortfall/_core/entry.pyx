@@ -45,10 +45,10 @@ cdef inline bint is_common_level(object level, double *value) noexcept:
 
 
 cdef Py_ssize_t common_levels(object level, double *levels) except -1:
-    """The number of levels in a list or tuple of a few floats that need no warning; 0 for anything else."""
+    """The number of levels: one float, or a list or tuple of a few, none of which needs a warning; 0 for all else."""
     cdef Py_ssize_t n, i
     if type(level) is not list and type(level) is not tuple:
-        return 0
+        return is_common_level(level, levels)
     n = len(level)
     if n > ROW_LEVELS:
         return 0
@@ -74,8 +74,12 @@ cdef int tail_of_array(cnp.ndarray x, const double *levels, size_t n_levels, bin
     return 0
 
 
-cdef cnp.ndarray array_of(const double *values, cnp.npy_intp n):
-    cdef cnp.ndarray a = cnp.PyArray_EMPTY(1, &n, cnp.NPY_FLOAT64, 0)
+cdef object in_form_of(object level, const double *values, cnp.npy_intp n):
+    """Results as a float for one level, as an array for a sequence of them."""
+    cdef cnp.ndarray a
+    if type(level) is float:
+        return values[0]
+    a = cnp.PyArray_EMPTY(1, &n, cnp.NPY_FLOAT64, 0)
     memcpy(cnp.PyArray_DATA(a), values, n * sizeof(double))
     return a
 
@@ -177,13 +181,10 @@ def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pro
     cdef double var[ROW_LEVELS]
     cdef Py_ssize_t n_levels
     if is_common(x, axis, weights, tail, nan_policy, method, out):
-        if is_common_level(level, levels):
-            tail_of_array(x, levels, 1, tail is "upper", es, var)
-            return es[0]
         n_levels = common_levels(level, levels)
         if n_levels > 0:
             tail_of_array(x, levels, n_levels, tail is "upper", es, var)
-            return array_of(es, n_levels)
+            return in_form_of(level, es, n_levels)
     from cshortfall.estimate import _es
 
     return _es(x, level, axis, weights, tail, nan_policy, method, out)
@@ -250,13 +251,10 @@ def var(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pr
     cdef double var[ROW_LEVELS]
     cdef Py_ssize_t n_levels
     if quantile_method is "inverted_cdf" and is_common(x, axis, weights, tail, nan_policy, method, out):
-        if is_common_level(level, levels):
-            tail_of_array(x, levels, 1, tail is "upper", es, var)
-            return var[0]
         n_levels = common_levels(level, levels)
         if n_levels > 0:
             tail_of_array(x, levels, n_levels, tail is "upper", es, var)
-            return array_of(var, n_levels)
+            return in_form_of(level, var, n_levels)
     from cshortfall.estimate import _var
 
     return _var(x, level, axis, weights, tail, nan_policy, method, quantile_method, out)
@@ -313,15 +311,12 @@ def es_var(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy=
     cdef double var[ROW_LEVELS]
     cdef Py_ssize_t n_levels
     if is_common(x, axis, weights, tail, nan_policy, method, out):
-        from cshortfall.estimate import ESVaR
-
-        if is_common_level(level, levels):
-            tail_of_array(x, levels, 1, tail is "upper", es, var)
-            return ESVaR(es[0], var[0])
         n_levels = common_levels(level, levels)
         if n_levels > 0:
+            from cshortfall.estimate import ESVaR
+
             tail_of_array(x, levels, n_levels, tail is "upper", es, var)
-            return ESVaR(array_of(es, n_levels), array_of(var, n_levels))
+            return ESVaR(in_form_of(level, es, n_levels), in_form_of(level, var, n_levels))
     from cshortfall.estimate import _es_var
 
     return _es_var(x, level, axis, weights, tail, nan_policy, method, out)
