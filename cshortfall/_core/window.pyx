@@ -83,6 +83,17 @@ cdef cnp.ndarray doubles(size_t size):
     return np.empty(size)
 
 
+cdef cs_outcomes outcomes_of(cnp.ndarray values, bint upper):
+    """Contiguous float64 or float32 for the kernels."""
+    cdef cs_outcomes x
+    x.data = cnp.PyArray_DATA(values)
+    x.next = NULL
+    x.n = cnp.PyArray_SIZE(values)
+    x.flip = <uint64_t>1 << 63 if upper else 0
+    x.is_f32 = cnp.PyArray_TYPE(values) == cnp.NPY_FLOAT32
+    return x
+
+
 cdef cnp.ndarray sorted_losses(cnp.ndarray values):
     """Ascending, without infinite gains, which are what is not kept, and without negative zeros."""
     return np.sort(values[values < INFINITY]) + 0.0
@@ -404,14 +415,8 @@ cdef class TailAverager:
             If there would be more than `n` values, or a missing one under ``nan_policy="raise"``; nothing changes then.
         """
         cdef cnp.ndarray values = contiguous(value)
-        cdef cs_outcomes x
-        cdef Py_ssize_t missing
-        cdef int failed
-        x.data = cnp.PyArray_DATA(values)
-        x.next = NULL
-        x.n = cnp.PyArray_SIZE(values)
-        x.flip = <uint64_t>1 << 63 if self.upper else 0
-        x.is_f32 = cnp.PyArray_TYPE(values) == cnp.NPY_FLOAT32
+        cdef cs_outcomes x = outcomes_of(values, self.upper)
+        cdef Py_ssize_t missing, more
         if self.busy:
             refuse_busy()
         self.busy = True
@@ -420,24 +425,26 @@ cdef class TailAverager:
         self.busy = False
         if missing and self.policy == "raise":
             raise ValueError(f"value is missing (NaN) at {missing} places; drop them, or use nan_policy='omit'")
-        self.check_count(x.n - (missing if self.policy == "omit" else 0))
-        self.counted += x.n - (missing if self.policy == "omit" else 0)
-        if missing and self.policy == "propagate":
-            self.missing = True
-        self.busy = True
-        with nogil:
-            failed = self.take(&x)
-        self.busy = False
-        if failed:
-            raise MemoryError(f"no memory to sift {self.held} values")
+        more = x.n - (missing if self.policy == "omit" else 0)
+        self.add(more, missing > 0 and self.policy == "propagate", &x)
         return self
 
-    cdef int check_count(self, Py_ssize_t more) except -1:
+    cdef int add(self, Py_ssize_t more, bint missing, const cs_outcomes *x) except -1:
+        """Count more values and keep what of them may belong to the tail."""
+        cdef int failed
         if more > self.length - self.counted:
             raise ValueError(
                 f"value: {more} more than the {self.counted} values so far exceed n, {self.length}; "
                 "use a TailAverager of a larger n"
             )
+        self.counted += more
+        self.missing = self.missing or missing
+        self.busy = True
+        with nogil:
+            failed = self.take(x)
+        self.busy = False
+        if failed:
+            raise MemoryError(f"no memory to sift {self.held} values")
         return 0
 
     cdef int take(self, const cs_outcomes *given) noexcept nogil:
@@ -468,13 +475,15 @@ cdef class TailAverager:
 
     cdef int sift(self) noexcept nogil:
         """Drop all but the worst `keep` values; -1 if memory is short."""
+        cdef cs_tail worst
         cdef double value
         cdef size_t i, m = 0
         if self.held <= self.keep:
             return 0
-        if self.tail_of(self.keep, NULL, &value):
+        # Level 0 of as many values: its VaR is the best of them.
+        if self.tail_of(cs_target_of(0.0, self.keep), &worst):
             return -1
-        value = -value
+        value = -worst.var
         for i in range(self.held):
             self.kept[m] = self.kept[i]
             m += self.kept[i] < value
@@ -485,51 +494,44 @@ cdef class TailAverager:
         self.threshold = value
         return 0
 
-    cdef int tail_of(self, size_t rank, double *es, double *var) noexcept nogil:
-        """VaR of a rank among what is kept, or, with `es`, both of the values so far; -1 if memory is short."""
+    cdef int tail_of(self, cs_target target, cs_tail *result) noexcept nogil:
+        """The tail of what is kept; -1 if memory is short."""
         cdef const cs_kernels *kernels = <const cs_kernels *>active_kernels()
-        cdef cs_target target = cs_target_of(self.confidence, self.counted)
         cdef cs_outcomes x
-        cdef cs_tail result
         cdef size_t size = scratch_size(self.held, 0)
         cdef double *scratch = <double *>malloc(size * sizeof(double))
         if scratch == NULL:
             return -1
-        if es == NULL:
-            target = cs_target_of(0.0, rank)
         x.data = self.kept
         x.next = NULL
         x.n = self.held
         x.flip = 0
         x.is_f32 = 0
-        kernels.tail(&x, &target, 1, scratch, size - CS_SCRATCH_MARGIN, &result)
+        kernels.tail(&x, &target, 1, scratch, size - CS_SCRATCH_MARGIN, result)
         free(scratch)
-        if es != NULL:
-            es[0] = result.es
-        var[0] = result.var
         return 0
 
     cdef tuple results(self):
         """(es, var) of the values so far."""
-        cdef double es = NAN, var = NAN
-        cdef size_t rank
+        cdef cs_target target
+        cdef cs_tail result
         cdef int failed
         if self.busy:
             refuse_busy()
         if self.counted == 0 or self.missing:
             return NAN, NAN
-        rank = cs_target_of(self.confidence, self.counted).rank
+        target = cs_target_of(self.confidence, self.counted)
         # While nothing was sifted, all that was not kept is infinite.
-        while self.held < rank:
+        while self.held < target.rank:
             self.kept[self.held] = INFINITY
             self.held += 1
         self.busy = True
         with nogil:
-            failed = self.tail_of(rank, &es, &var)
+            failed = self.tail_of(target, &result)
         self.busy = False
         if failed:
             raise MemoryError(f"no memory for the workspace of {self.held} values")
-        return es, var
+        return result.es, result.var
 
     @cython.critical_section
     def es(self):
@@ -586,24 +588,10 @@ cdef class TailAverager:
     @cython.critical_section
     def _add(self, Py_ssize_t count, bint missing, cnp.ndarray values):
         """Add the state of another."""
-        cdef cs_outcomes x
-        cdef int failed
+        cdef cs_outcomes x = outcomes_of(values, self.upper)
         if self.busy:
             refuse_busy()
-        self.check_count(count)
-        x.data = cnp.PyArray_DATA(values)
-        x.next = NULL
-        x.n = cnp.PyArray_SIZE(values)
-        x.flip = <uint64_t>1 << 63 if self.upper else 0
-        x.is_f32 = 0
-        self.counted += count
-        self.missing = self.missing or missing
-        self.busy = True
-        with nogil:
-            failed = self.take(&x)
-        self.busy = False
-        if failed:
-            raise MemoryError(f"no memory to sift {self.held} values")
+        self.add(count, missing, &x)
         return self
 
     @property
