@@ -16,9 +16,11 @@ import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 
+from cshortfall._number_lines import NUMBER
+
 __all__ = ["Table", "read_table"]
 
-NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:inf|infinity))$"
+CELL = f"^{NUMBER}$"
 MISSING = [*pyarrow.csv.ConvertOptions().null_values, "NAN", "None", "NaT", "<NA>"]
 DELIMITERS = ",;\t|"
 DATE_NAME = re.compile(r"(^|.*[ _-])(date|datetime|time|timestamp|day|month|year)$|__index_level_\d+__$", re.IGNORECASE)
@@ -131,7 +133,7 @@ def _read_csv(content: bytes, header: bool | None) -> Any:
     unquoted = re.sub(r'"[^"]*"', "", first)
     delimiter = max(DELIMITERS, key=unquoted.count)
     cells = [" ".join(cell.split()) for cell in next(filter(None, csv.reader(lines, delimiter=delimiter)))]
-    if header is None and all(re.match(NUMBER, cell) for cell in cells):
+    if header is None and all(re.match(CELL, cell) for cell in cells):
         raise ValueError(
             "the first line holds only numbers: say --no-header if it is data, --header if it names the columns"
         )
@@ -217,7 +219,7 @@ def _is_numeric(column: Any) -> bool:
 
 
 def _is_number(column: Any) -> Any:
-    return pyarrow.compute.match_substring_regex(pyarrow.compute.utf8_trim_whitespace(column), NUMBER)
+    return pyarrow.compute.match_substring_regex(pyarrow.compute.utf8_trim_whitespace(column), CELL)
 
 
 def _numbers(name: str, column: Any, labels: tuple[str, ...] | None, remedy: str) -> npt.NDArray[np.float64]:

@@ -10,7 +10,8 @@ import pyarrow.csv
 
 __all__ = ["NumberLines"]
 
-NUMBER = re.compile(rb"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|(?i:inf|infinity))")
+NUMBER = r"[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?|(?i:inf|infinity))"
+LINE = re.compile(NUMBER.encode())
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 LONGEST_LINE = 1 << 16
 SHOWN = 40
@@ -112,7 +113,7 @@ class NumberLines:
         wrong = None
         for number, line in enumerate(block.split(b"\n"), start=self.lines + 1):
             text = line.strip()
-            if NUMBER.fullmatch(text):
+            if LINE.fullmatch(text):
                 values.append(float(text))
             elif text:
                 complaint = _complaint(number, text)
