@@ -414,3 +414,24 @@ def shown(value: Any) -> str:
     if len(text) > 60:
         return f"an object of type {type(value).__name__}"
     return f"{text} of type {type(value).__name__}"
+
+
+def read_probabilities(probabilities: Any, n: int, labels: Labels | None = None) -> Floats:
+    """Return the probabilities of n scenarios, of any scale, aligned to the rows of labelled scenarios."""
+    given, own_labels = read_samples("probabilities", probabilities)
+    if labels is not None and own_labels is not None and given.ndim == 1:
+        from cshortfall import _frames
+
+        given = _frames.align("probabilities", given, own_labels, [labels.along(0)])
+    if given.shape != (n,):
+        raise ValueError(f"probabilities must have shape ({n},), one for each scenario; got shape {given.shape}")
+    check_finite("probabilities", given)
+    if given.min() < 0:
+        position = int(given.argmin())
+        raise ValueError(
+            f"probabilities must not be negative, got probabilities[{position}] = {float(given[position])!r}; "
+            "a scenario that shall not count has probability 0"
+        )
+    if not given.any():
+        raise ValueError("probabilities are all zero; at least one scenario must be possible")
+    return given.astype(np.float64, copy=False)

@@ -210,32 +210,30 @@ def _shares(x: Samples, weights: Floats | None, level: float, upper: bool, worst
     from fractions import Fraction
 
     boundary = worst if upper else -worst
-    beyond = x > boundary if upper else x < boundary
-    tied = x == boundary
+    indices = np.flatnonzero(x >= boundary if upper else x <= boundary)
     if weights is not None:
         present = (weights > 0) & ~np.isnan(x)
         own = weights[present]
+        indices = indices[weights[indices] > 0]
+        n = own.size
         if own.min() == own.max():
-            beyond, tied, n = beyond & present, tied & present, own.size
             weights = None
     else:
         n = x.size - int(np.isnan(x).sum())
+    tied = x[indices] == boundary
     if weights is None:
         count = max(tail_count(n, level), Fraction(1))
-        whole = int(beyond.sum())
-        mass = np.where(beyond, float(1 / count), float((count - whole) / int(tied.sum()) / count))
-    else:
-        # A power of two keeps the sums finite and changes no bit of the shares.
-        scaled = np.ldexp(weights, -int(np.frexp(own.max())[1]))
-        beyond, tied = beyond & present, tied & present
-        total, beyond_mass, tied_mass = (_exact_sum(scaled[part]) for part in (present, beyond, tied))
-        wanted = total * (1 - Fraction(level))
-        taken = min(max(wanted - beyond_mass, Fraction(0)), tied_mass)
-        if abs(wanted - beyond_mass - tied_mass) <= total / (1 << 53):
-            taken = tied_mass
-        mass = np.where(beyond, scaled, scaled * float(taken / tied_mass)) / float(beyond_mass + taken)
-    indices = np.flatnonzero(beyond | tied)
-    return TailWeights(indices, mass[indices])
+        at = int(tied.sum())
+        return TailWeights(indices, np.where(tied, float((count - indices.size + at) / at / count), float(1 / count)))
+    # A power of two keeps the sums finite and changes no bit of the shares.
+    exponent = -int(np.frexp(own.max())[1])
+    mass = np.ldexp(weights[indices], exponent)
+    total, beyond_mass, tied_mass = (_exact_sum(part) for part in (np.ldexp(own, exponent), mass[~tied], mass[tied]))
+    wanted = total * (1 - Fraction(level))
+    taken = min(max(wanted - beyond_mass, Fraction(0)), tied_mass)
+    if abs(wanted - beyond_mass - tied_mass) <= total / (1 << 53):
+        taken = tied_mass
+    return TailWeights(indices, np.where(tied, mass * float(taken / tied_mass), mass) / float(beyond_mass + taken))
 
 
 def _exact_sum(values: Floats) -> Fraction:

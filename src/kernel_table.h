@@ -10,6 +10,7 @@
 #include "sketch_kernels.h"
 #include "window_kernels.h"
 #include "rolling_kernels.h"
+#include "scenario_kernels.h"
 
 #if defined(CS_ISA_AVX512)
 /* Random numbers are too few at a time for the widest instructions, which would slow down the code around them. */
@@ -20,7 +21,22 @@
 #endif
 
 const cs_kernels CS_NAME(cs_kernels, CS_ISA) = {
-    CS_TEXT(CS_ISA),  kernel_tail,    kernel_tail_weighted,  kernel_bracket,      sample_bracket,
-    outcomes_pass,    kernel_resume,  kernel_gather_columns, kernel_drop_missing, kernel_portfolio_block,
-    CS_RESAMPLE_TAIL, kernel_rolling, kernel_window_push,    kernel_extremes,
+    CS_TEXT(CS_ISA),
+    kernel_tail,
+    kernel_tail_weighted,
+    kernel_bracket,
+    sample_bracket,
+    outcomes_pass,
+    kernel_resume,
+    kernel_gather_columns,
+    kernel_drop_missing,
+    kernel_portfolio_block,
+    CS_RESAMPLE_TAIL,
+    kernel_rolling,
+    kernel_window_push,
+    kernel_extremes,
+    kernel_scenario_profits,
+    kernel_scenarios_between,
+    kernel_sum_scenarios,
+    kernel_gather_scenarios,
 };

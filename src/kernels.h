@@ -49,6 +49,18 @@ typedef struct {
     int overflow; /* the kept outcomes did not fit; nothing else is valid then */
 } cs_pass;
 
+/* Returns of assets in scenarios, see scenario_kernels.h; strides in bytes, of any sign. */
+typedef struct {
+    const char *data;
+    ptrdiff_t row_stride, stride;
+    size_t n_scenarios, n_assets;
+    int is_f32;
+} cs_returns;
+
+#define CS_TERMS 8         /* partial sums of a row times a portfolio */
+#define CS_COLUMN_ROWS 512 /* most scenarios of one call of scenario_profits */
+#define CS_SUM_ROWS 16     /* scenarios that sum_scenarios adds at a time */
+
 struct cs_candidates; /* see window.h */
 struct cs_window;
 struct cs_windows;
@@ -75,6 +87,13 @@ typedef struct cs_kernels {
                     double *es, double *var, size_t apart);
     void (*window_push)(struct cs_window *window, double value);
     void (*extremes)(const double *x, size_t n, double *least, double *most);
+    int (*scenario_profits)(const cs_returns *r, size_t first, size_t count, const double *x, const double *base,
+                            const double *mass, double *scratch, double *out);
+    size_t (*scenarios_between)(const double *profit, size_t n, int64_t first, double low, double high, int64_t *index,
+                                size_t *below);
+    void (*sum_scenarios)(const cs_returns *r, const int64_t *index, size_t count, const double *mass, double *sum,
+                          double *rest);
+    void (*gather_scenarios)(const cs_returns *r, const int64_t *index, size_t count, double scale, double *out);
 } cs_kernels;
 
 extern const cs_kernels cs_kernels_baseline, cs_kernels_avx2, cs_kernels_avx512, cs_kernels_neon;

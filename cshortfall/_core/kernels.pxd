@@ -5,6 +5,8 @@ from libc.stdint cimport int64_t, uint64_t
 cdef extern from "kernels.h" nogil:
     enum:
         CS_SCRATCH_MARGIN
+        CS_COLUMN_ROWS
+        CS_TERMS
         CS_OK
         CS_NAN
         CS_EMPTY
@@ -46,6 +48,14 @@ cdef extern from "kernels.h" nogil:
         size_t kept
         int overflow
 
+    ctypedef struct cs_returns:
+        const char *data
+        Py_ssize_t row_stride
+        Py_ssize_t stride
+        size_t n_scenarios
+        size_t n_assets
+        int is_f32
+
     ctypedef struct cs_positions:
         const double *cumulative
         const int64_t *guide
@@ -81,6 +91,14 @@ cdef extern from "kernels.h" nogil:
                         double *var, size_t apart) noexcept nogil
         void (*window_push)(cs_window *window, double value) noexcept nogil
         void (*extremes)(const double *x, size_t n, double *least, double *most) noexcept nogil
+        int (*scenario_profits)(const cs_returns *r, size_t first, size_t count, const double *x, const double *base,
+                                const double *mass, double *scratch, double *out) noexcept nogil
+        size_t (*scenarios_between)(const double *profit, size_t n, int64_t first, double low, double high,
+                                    int64_t *index, size_t *below) noexcept nogil
+        void (*sum_scenarios)(const cs_returns *r, const int64_t *index, size_t count, const double *mass,
+                              double *sum, double *rest) noexcept nogil
+        void (*gather_scenarios)(const cs_returns *r, const int64_t *index, size_t count, double scale,
+                                 double *out) noexcept nogil
 
 cdef extern from "window.h" nogil:
     struct cs_window_level:
