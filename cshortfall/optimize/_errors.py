@@ -1,0 +1,74 @@
+"""Why an optimisation ended without a certified optimum; every error carries what is known at that point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cshortfall._arguments import Floats
+
+
+class OptimizationError(RuntimeError):
+    """An optimum that could not be certified.
+
+    Attributes
+    ----------
+    weights : array or labelled series or None
+        The best feasible weights met, None if there were none.
+    value : float or None
+        Objective of these weights.
+    lower_bound : float
+        Certified bound on the objective, -inf where none is known.
+    """
+
+    def __init__(
+        self, message: str, *, weights: Any = None, value: float | None = None, lower_bound: float = -float("inf")
+    ) -> None:
+        super().__init__(message)
+        self.weights = weights
+        self.value = value
+        self.lower_bound = lower_bound
+
+
+class InfeasibleError(OptimizationError):
+    """No weights satisfy the constraints.
+
+    Attributes
+    ----------
+    violation : float
+        The least sum of violations that any weights reach, rows scaled to a largest coefficient of one.
+    conflict : tuple of str
+        Names of constraints that cannot hold together; without any one of them the others can.
+    """
+
+    def __init__(self, message: str, *, violation: float, conflict: tuple[str, ...], **known: Any) -> None:
+        super().__init__(message, **known)
+        self.violation = violation
+        self.conflict = conflict
+
+
+class UnboundedError(OptimizationError):
+    """The objective falls without end.
+
+    Attributes
+    ----------
+    ray : array or labelled series
+        A change of the weights that can be repeated for ever and lowers the objective each time.
+    """
+
+    def __init__(self, message: str, *, ray: Floats, **known: Any) -> None:
+        super().__init__(message, **known)
+        self.ray = ray
+
+
+class IterationLimitError(OptimizationError):
+    """The gap was still above ``tol`` after ``max_iterations``."""
+
+
+class TimeLimitError(OptimizationError):
+    """The gap was still above ``tol`` at the time limit."""
+
+
+for _error in (OptimizationError, InfeasibleError, UnboundedError, IterationLimitError, TimeLimitError):
+    _error.__module__ = "cshortfall.optimize"
+del _error
