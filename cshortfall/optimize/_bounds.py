@@ -1,0 +1,152 @@
+"""Bounds that trust no solver: a linear function's least value over the polyhedron, from multipliers that are repaired.
+
+Any multipliers give a bound on ``c @ v`` over ``lower <= v <= upper, A_eq @ v == b_eq, A_ub @ v <= b_ub``:
+
+    pi @ b_eq - nu @ b_ub + sum of min(d_i lower_i, d_i upper_i),    d = c - A_eq' pi + A_ub' nu,  nu >= 0,
+
+whatever tolerances they were found with. HiGHS only supplies good ones.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cshortfall.optimize._linear import Status, solve_linear
+
+if TYPE_CHECKING:
+    from cshortfall._arguments import Floats
+    from cshortfall.optimize._cuts import Attested
+    from cshortfall.optimize._scaling import ScaledProgram
+
+# A variable without a bound needs d = 0, which rounding misses: bounds hold for variables up to this many times the
+# largest of the weights at hand.
+REACH = 1e4
+# A weight this near to a bound is at it, a multiplier this small is none; relative.
+CLOSE = 1e-7
+
+
+class Polyhedron:
+    """The linear constraints of a scaled program, with bounds for every variable."""
+
+    def __init__(self, program: ScaledProgram, lower: Floats, upper: Floats) -> None:
+        self.program = program
+        self.lower = lower
+        self.upper = upper
+        single_row = program.b_eq.size == 1 and not program.b_ub.size
+        row = program.A_eq[0] if single_row else np.zeros(0)
+        self.knapsack = bool(single_row and (row > 0).all() and np.isfinite(lower).all() and np.isfinite(upper).all())
+
+    def bound(self, cost: Floats, pi: Floats, nu: Floats, rounding: Floats, reach: float) -> float:
+        """Return the bound of any multipliers; `rounding` is that of the cost."""
+        program = self.program
+        nu = np.maximum(nu, 0.0)
+        d = cost - program.A_eq.T @ pi + program.A_ub.T @ nu
+        far = REACH * reach
+        # Rounding of d: products and sums of a few hundred numbers.
+        slack = rounding + 4e-16 * (np.abs(program.A_eq.T) @ np.abs(pi) + np.abs(program.A_ub.T) @ nu)
+        open_below, open_above = ~np.isfinite(self.lower), ~np.isfinite(self.upper)
+        falls = (open_below & (d > 100 * slack)) | (open_above & (d < -100 * slack))
+        if falls.any():
+            return -float("inf")
+        low = np.where(open_below, -far, self.lower)
+        high = np.where(open_above, far, self.upper)
+        return float(pi @ program.b_eq - nu @ program.b_ub + np.minimum(d * low, d * high).sum())
+
+    def least(
+        self, cost: Floats, pi: Floats, nu: Floats, rounding: Floats, reach: float, time_limit: float | None
+    ) -> tuple[float, Floats, Floats]:
+        """Return the best bound and its multipliers, no worse than those given."""
+        best = self.bound(cost, pi, nu, rounding, reach)
+        if self.knapsack:
+            better = np.array([self._price(cost)])
+            found = self.bound(cost, better, nu, rounding, reach)
+            return (found, better, nu) if found > best else (best, pi, nu)
+        program = self.program
+        # The program's own bounds first: a multiplier of one that follows from the rows belongs to these.
+        for lower, upper in ((program.lower, program.upper), (self.lower, self.upper)):
+            end = solve_linear(
+                cost, program.A_ub, program.b_ub, program.A_eq, program.b_eq, lower, upper, time_limit=time_limit
+            )
+            if end.status is Status.OPTIMAL:
+                break
+        else:
+            return best, pi, nu
+        found = self.bound(cost, end.duals_eq, -end.duals_ub, rounding, reach)
+        if found > best:
+            return found, end.duals_eq, np.maximum(-end.duals_ub, 0.0)
+        return best, pi, nu
+
+    def _price(self, cost: Floats) -> float:
+        """Return the multiplier of the one row of a continuous knapsack: the asset on which the budget runs out."""
+        row = self.program.A_eq[0]
+        ratio = cost / row
+        order = np.argsort(ratio, kind="stable")
+        room = (row * (self.upper - self.lower))[order].cumsum()
+        left = float(self.program.b_eq[0] - row @ self.lower)
+        place = min(int(np.searchsorted(room, left)), order.size - 1)
+        return float(ratio[order[place]])
+
+
+class Certificate:
+    """The best bound so far and what attests it."""
+
+    def __init__(self, polyhedron: Polyhedron) -> None:
+        self.bound = -float("inf")
+        self._polyhedron = polyhedron
+        self._last: Attested | None = None
+        self._source: Attested | None = None
+        program = polyhedron.program
+        self.limits = np.zeros(len(program.limits))
+        """Multipliers of the risk limits."""
+        self.pi = np.zeros(program.b_eq.size)
+        self.nu = np.zeros(program.b_ub.size)
+        self.reduced = np.zeros(program.n_variables)
+        """Reduced costs."""
+
+    def improve(self, attested: Attested, reach: float) -> None:
+        """Take over a linear function below the objective with its own multipliers, if its bound is better."""
+        if attested.complete:
+            self._last = attested
+            bound = self._polyhedron.bound(attested.cost, attested.pi, attested.nu, attested.rounding, reach)
+            self._take(attested, bound, attested.pi, attested.nu)
+
+    def refine(self, reach: float, time_limit: float | None) -> None:
+        """Look for the best multipliers of the latest function; those of a master count its box among the bounds."""
+        if self._last is not None:
+            last, self._last = self._last, None
+            self._take(last, *self._polyhedron.least(last.cost, last.pi, last.nu, last.rounding, reach, time_limit))
+
+    def explain(self, v: Floats, time_limit: float | None) -> None:
+        """Have the multipliers belong to bounds and rows that hold v.
+
+        Those of a master may belong to its box or to bounds that follow from rows; the bound is the same.
+        """
+        program = self._polyhedron.program
+        near = CLOSE * np.maximum(1.0, np.abs(v))
+        held = np.where(self.reduced > 0, v - program.lower <= near, program.upper - v <= near)
+        loose = np.abs(self.reduced) > CLOSE * max(1.0, float(np.abs(self.pi).max(initial=0.0)))
+        if self._source is None or not (loose & ~held).any():
+            return
+        cost = self._source.cost
+        end = solve_linear(
+            cost,
+            program.A_ub,
+            program.b_ub,
+            program.A_eq,
+            program.b_eq,
+            program.lower,
+            program.upper,
+            time_limit=time_limit,
+        )
+        if end.status is Status.OPTIMAL:
+            self.pi, self.nu = end.duals_eq, np.maximum(-end.duals_ub, 0.0)
+            self.reduced = cost - program.A_eq.T @ self.pi + program.A_ub.T @ self.nu
+
+    def _take(self, attested: Attested, bound: float, pi: Floats, nu: Floats) -> None:
+        bound += attested.constant
+        if bound > self.bound:
+            program = self._polyhedron.program
+            self.bound, self.limits, self.pi, self.nu, self._source = bound, attested.limits, pi, nu, attested
+            self.reduced = attested.cost - program.A_eq.T @ pi + program.A_ub.T @ nu
