@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -21,12 +22,10 @@ if not EXAMPLES.is_dir():
     pytest.skip("the examples are in the checkout only", allow_module_level=True)
 
 
-@pytest.fixture(scope="module")
-def sketches(tmp_path_factory):
-    """Run the example; return its folder and what it printed."""
-    folder = tmp_path_factory.mktemp("sketches")
+def run(script, folder):
+    """Run an example; return its folder and what it printed."""
     process = subprocess.run(
-        [sys.executable, str(EXAMPLES / "sketches_by_month.py"), str(folder)],
+        [sys.executable, str(EXAMPLES / script), str(folder)],
         env={**os.environ, "MPLBACKEND": "Agg"},
         capture_output=True,
         text=True,
@@ -35,6 +34,16 @@ def sketches(tmp_path_factory):
     )
     assert process.returncode == 0, process.stderr
     return folder, process.stdout
+
+
+@pytest.fixture(scope="module")
+def sketches(tmp_path_factory):
+    return run("sketches_by_month.py", tmp_path_factory.mktemp("sketches"))
+
+
+@pytest.fixture(scope="module")
+def hedges(tmp_path_factory):
+    return run("hedge_with_puts.py", tmp_path_factory.mktemp("hedges"))
 
 
 def read(path):
@@ -85,5 +94,34 @@ def test_the_plots_are_drawn(sketches):
     folder, _ = sketches
     image = matplotlib.image.imread(folder / "es_by_month.png")
     assert image.shape[0] > 400
+    assert image.shape[1] > 1000
+    assert len(np.unique(image.reshape(-1, image.shape[2]), axis=0)) > 100
+
+
+def test_es_falls_as_hedges_cost_more(hedges):
+    folder, output = hedges
+    with (folder / "hedges.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    cost, shortfall = ([float(row[name]) for row in rows] for name in ("cost", "es"))
+    assert len(rows) > 4
+    assert rows[0]["hedge"] == "nothing"
+    assert (np.diff(cost) > 0).all()
+    assert (np.diff(shortfall) < 0).all()
+    assert "put 85" in output
+    assert all(float(word.split(" x ")[0]).is_integer() for row in rows[1:] for word in row["hedge"].split("; "))
+
+
+def test_the_cheapest_hedge_of_the_example_halves_es(hedges):
+    _, output = hedges
+    after, before = re.search(r"ES ([\d,]+) \(unhedged ([\d,]+)\)", output).groups()
+    assert float(after.replace(",", "")) <= 0.5 * float(before.replace(",", "")) + 0.5
+    assert f"ES of at most {0.5 * float(before.replace(',', '')):,.0f}"[:-2] in output
+
+
+def test_the_frontier_of_the_example_is_drawn(hedges):
+    import matplotlib.image
+
+    folder, _ = hedges
+    image = matplotlib.image.imread(folder / "hedges.png")
     assert image.shape[1] > 1000
     assert len(np.unique(image.reshape(-1, image.shape[2]), axis=0)) > 100
