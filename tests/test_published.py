@@ -9,6 +9,7 @@ from bits import assert_same_bits
 
 from cshortfall import es, es_var, var
 from cshortfall.datasets import load_equity_returns
+from cshortfall.optimize import minimize_es
 
 # Hull, Risk Management and Financial Institutions, 5th edition, tables 13.4 and 13.5: losses of scenarios, $1000.
 HULL_WORST = {494: 477.841, 339: 345.435, 349: 282.204, 329: 277.041, 487: 253.385, 227: 217.974}
@@ -100,3 +101,29 @@ def test_daily_returns_of_shares_have_the_bits_of_the_textbook():
     for level in (0.95, 0.975, 0.99):
         expected = [textbook.es_var(column, level)[:2] for column in returns.T]
         assert_same_bits(np.transpose(es_var(returns, level, axis=0)), expected)
+
+
+@pytest.mark.parametrize(("level", "published"), [(0.90, 0.096975), (0.95, 0.115908), (0.99, 0.152977)])
+def test_rockafellar_and_uryasev_portfolio_of_three_instruments(level, published):
+    """The tables 1 to 4 of Rockafellar and Uryasev (2000), whose normal scenarios are drawn anew."""
+    mean = np.array([0.0101110, 0.0043532, 0.0137058])
+    covariance = np.array(
+        [
+            [0.00324625, 0.00022983, 0.00420395],
+            [0.00022983, 0.00049937, 0.00019247],
+            [0.00420395, 0.00019247, 0.00764097],
+        ]
+    )
+    n = 200_000
+    drawn = np.random.default_rng(0).standard_normal((n, 3))
+    drawn -= drawn.mean(axis=0)
+    # The sample has the moments exactly, so that only its tail is random.
+    drawn = drawn @ np.linalg.inv(np.linalg.cholesky(drawn.T @ drawn / n)).T
+    returns = mean + drawn @ np.linalg.cholesky(covariance).T
+    result = minimize_es(returns, level, return_target=0.011)
+    assert result.gap <= 1e-8
+    assert result.mean == pytest.approx(0.011, rel=1e-9)
+    # Three standard errors of the ES of a normal sample: below 1.5 times its deviation over the root of the tail.
+    deviation = math.sqrt(0.00378529)
+    assert result.es == pytest.approx(published, abs=3 * 1.5 * deviation / math.sqrt(n * (1 - level)))
+    assert result.weights == pytest.approx([0.452013, 0.115573, 0.432414], abs=0.03)
