@@ -439,7 +439,7 @@ class Kernel:
 
     takes_weights = True
 
-    def fit(self, sample: Sample) -> Fit:
+    def fit(self, sample: Sample) -> KernelFit:
         """Return the fit."""
         losses, weights = sample.losses, sample.weights
         _, deviation, _, _ = resample.moments(losses, weights)

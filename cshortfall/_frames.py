@@ -410,3 +410,19 @@ def align(name: str, values: Samples, own: Labels, targets: Sequence[Any]) -> Sa
             )
         values = values.take(order, axis=axis)
     return values
+
+
+def some_rows(labels: Labels, values: NDArray[Any], rows: NDArray[np.int64], columns: Sequence[Any] | None) -> Any:
+    """Return values for some rows of a frame under the labels of these.
+
+    A pandas series or frame; of a library without an index a frame, and for one dimension the array itself. Without
+    ``columns`` those of a frame are numbered.
+    """
+    if labels.has_index:
+        pandas, index = labels._namespace, labels._index[rows]
+        if values.ndim == 1:
+            return pandas.Series(values, index=index)
+        return pandas.DataFrame(values, index=index, columns=columns)
+    if values.ndim == 1:
+        return values
+    return labels._frame({}, columns or [f"column_{j}" for j in range(values.shape[1])], values)
