@@ -36,6 +36,7 @@ __all__ = [
     "TailRisk",
     "TailWeights",
     "__version__",
+    "decompose",
     "es",
     "es_gradient",
     "es_of_portfolios",
@@ -43,6 +44,7 @@ __all__ = [
     "get_include",
     "get_library_dir",
     "get_num_threads",
+    "optimize",
     "rolling",
     "set_num_threads",
     "show_config",
@@ -52,10 +54,10 @@ __all__ = [
     "var",
 ]
 
-_SUBMODULES = ("rolling", "stream")
+_SUBMODULES = ("decompose", "optimize", "rolling", "stream")
 
 if TYPE_CHECKING:
-    from cshortfall import rolling, stream
+    from cshortfall import decompose, optimize, rolling, stream
 else:
 
     def __getattr__(name):
