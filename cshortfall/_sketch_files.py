@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cshortfall.stream import TailSketch
 
-__all__ = ["check_writable", "read_sketch", "write_sketch"]
+__all__ = ["check_writable", "read_sketch", "write_sketch", "write_whole"]
 
 LARGEST = 1 << 27
 
@@ -43,8 +43,12 @@ def check_writable(path: Path) -> None:
 
 
 def write_sketch(path: Path, sketch: TailSketch) -> None:
-    """Write a sketch to a file of its own that then takes the place of `path`: no reader ever meets a part of it."""
-    content = sketch.to_bytes()
+    """Write a sketch."""
+    write_whole(path, sketch.to_bytes())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write to a file of its own that then takes the place of `path`: no reader ever meets a part of it."""
     if path.exists() and not path.is_file():
         path.write_bytes(content)
         return

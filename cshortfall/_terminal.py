@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cshortfall.report import Estimate, RiskReport, SeriesRisk
+from cshortfall.report import Estimate, RiskReport, SeriesRisk, WorstOutcome
 
-__all__ = ["MAIN_LEVEL", "Headings", "Page", "number_format", "percent", "print_report"]
+__all__ = ["MAIN_LEVEL", "Headings", "Page", "bar", "number_format", "percent", "print_report"]
 
 MAIN_LEVEL = 0.975
 TITLES = {"student_t": "Student t", "cornish_fisher": "Cornish\u2013Fisher"}
@@ -125,6 +125,33 @@ class Page:
 
     def _width_of(self, table: Table) -> int:
         return self.console.measure(table, options=self.console.options.update(max_width=UNLIMITED)).maximum
+
+    def outcomes(
+        self,
+        title: str,
+        worst: Sequence[WorstOutcome],
+        dated: bool,
+        number: Callable[[float], str],
+        *,
+        drivers: bool,
+    ) -> None:
+        """Print the worst outcomes and the assets behind them; the title says of what."""
+        count = "ten" if len(worst) == 10 else str(len(worst))
+        table = self.table()
+        table.add_column("", justify="right", style="dim")
+        table.add_column("date" if dated else "row", justify="left" if dated else "right")
+        table.add_column("outcome", justify="right")
+        if drivers:
+            table.add_column("largest losses within it")
+        for rank, outcome in enumerate(worst, start=1):
+            behind = ", ".join(f"{driver.name} {number(driver.outcome)}" for driver in outcome.drivers)
+            table.add_row(
+                str(rank),
+                Text(outcome.label or f"{outcome.row:,}"),
+                Text(number(outcome.outcome), style="bold red"),
+                *([Text(behind, style="dim")] if drivers else []),
+            )
+        self.show(f"The {count} worst {title}", table)
 
     def name(self, name: str) -> Text:
         """Write the name of an asset, cut where it is too long."""
@@ -264,7 +291,7 @@ class _ReportPage(Page):
                 number(part.standalone_es[main]),
                 Text(number(part.es[main]), style="bold"),
                 cells[0],
-                Text(_bar(part.share[main], shares, self.symbols), style="cyan"),
+                Text(bar(part.share[main], shares, self.symbols), style="cyan"),
                 *(Text(cell, style="dim") for cell in cells[1:]),
             )
         title = f"What adds up to the portfolio's ES ({percent(self.level)}, historical){self._unit(', ')}"
@@ -275,24 +302,10 @@ class _ReportPage(Page):
 
     def worst(self) -> None:
         """Print the worst outcomes of the portfolio and the assets behind them."""
-        worst = self.report.worst
-        count = "ten" if len(worst) == 10 else str(len(worst))
-        table = self.table()
-        table.add_column("", justify="right", style="dim")
-        dated = self.headings.row == "day"
-        table.add_column("date" if dated else "row", justify="left" if dated else "right")
-        table.add_column("outcome", justify="right")
-        if len(self.report.assets) > 1:
-            table.add_column("largest losses within it")
-        for rank, outcome in enumerate(worst, start=1):
-            drivers = ", ".join(f"{driver.name} {self.number(driver.outcome)}" for driver in outcome.drivers)
-            table.add_row(
-                str(rank),
-                Text(outcome.label or f"{outcome.row:,}"),
-                Text(self.number(outcome.outcome), style="bold red"),
-                *([Text(drivers, style="dim")] if len(self.report.assets) > 1 else []),
-            )
-        self.show(f"The {count} worst {self.headings.row}s of {self.headings.subject}{self._unit(', ')}", table)
+        title = f"{self.headings.row}s of {self.headings.subject}{self._unit(', ')}"
+        self.outcomes(
+            title, self.report.worst, self.headings.row == "day", self.number, drivers=len(self.report.assets) > 1
+        )
 
     def assets(self) -> None:
         """Print one line for each asset: VaR and ES by the main estimator, ES by the others; worst first."""
@@ -446,7 +459,7 @@ def _descending(value: float) -> float:
     return math.inf if math.isnan(value) else -value
 
 
-def _bar(share: float, shares: Sequence[float], symbols: Symbols) -> str:
+def bar(share: float, shares: Sequence[float], symbols: Symbols) -> str:
     """Draw a share on an axis that runs from the lowest negative share, or zero, to the highest."""
     finite = [item for item in shares if math.isfinite(item)]
     if not math.isfinite(share) or not finite:

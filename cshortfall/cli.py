@@ -10,16 +10,25 @@ import os
 import sys
 from collections.abc import Sequence
 
-__all__ = ["InputError", "complain", "main", "run"]
+__all__ = ["InputError", "OptimumError", "complain", "main", "run"]
 
 UNWRITABLE = 1
 BAD_INPUT = 2
+NO_OPTIMUM = 3
 INTERRUPTED = 130
-EXTRA = ("typer", "rich", "pyarrow")
+EXTRAS = {"typer": "cli", "rich": "cli", "pyarrow": "cli", "jinja2": "html", "matplotlib": "html"}
 
 
 class InputError(Exception):
     """Something is wrong with what the user gave; the message is one line."""
+
+    code = BAD_INPUT
+
+
+class OptimumError(InputError):
+    """What the user asks for has no optimum, or none was certified within the limits."""
+
+    code = NO_OPTIMUM
 
 
 def main() -> int:
@@ -50,15 +59,16 @@ def run(arguments: Sequence[str]) -> int:
     -------
     int
         Exit code: 0; 1 where the output cannot be written; 2 for bad input, after one line on standard error that
-        says what is wrong; 130 after Ctrl-C.
+        says what is wrong; 3 likewise where `optimize` has no optimum: constraints that contradict each other, an
+        objective without end, a limit reached first; 130 after Ctrl-C.
     """
     try:
         return _run(arguments)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in EXTRA:
+        if missing not in EXTRAS:
             raise
-        complain("error", f"the command line needs {missing}: pip install 'cshortfall[cli]'")
+        complain("error", f"the command line needs {missing}: pip install 'cshortfall[{EXTRAS[missing]}]'")
         return BAD_INPUT
 
 
@@ -78,7 +88,7 @@ def _run(arguments: Sequence[str]) -> int:
             sys.stdout.flush()
     except InputError as error:
         complain("error", str(error))
-        return BAD_INPUT
+        return error.code
     except UsageError as error:
         complain("error", error.format_message().replace("Value error, ", ""))
         return BAD_INPUT

@@ -257,7 +257,7 @@ def risk_report(
         confidence_level=confidence_level,
         portfolio=portfolio_risk,
         contributions=_contributions(whole, levels, tail),
-        worst=_worst(whole, table, tail),
+        worst=worst_outcomes(whole, table, tail),
         assets=tuple(assets),
     )
 
@@ -444,7 +444,8 @@ def _contributions(portfolio: Portfolio, levels: tuple[float, ...], tail: str) -
     )
 
 
-def _worst(portfolio: Portfolio, table: Observations, tail: str) -> tuple[WorstOutcome, ...]:
+def worst_outcomes(portfolio: Portfolio, table: Observations, tail: str) -> tuple[WorstOutcome, ...]:
+    """Return the worst outcomes of a portfolio, worst first, with the assets behind them."""
     gain = 1.0 if tail == "lower" else -1.0
     counted = np.arange(len(portfolio.rows)) if portfolio.weights is None else np.flatnonzero(portfolio.weights)
     order = counted[np.argsort(gain * portfolio.outcomes[counted], kind="stable")]

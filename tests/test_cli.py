@@ -238,7 +238,7 @@ FILES = {
 MISTAKES = [
     (["missing.csv"], ["missing.csv: No such file"]),
     (["reprot"], ["reprot: No such file", "did you mean report?"]),
-    (["backtest"], ["nor a command (report, rolling, stream, sketch)"]),
+    (["backtest"], ["nor a command (optimize, report, rolling, stream, sketch)"]),
     (["."], [": "]),
     (["empty.csv"], ["empty.csv: the file is empty"]),
     (["names.csv"], ["names.csv: no rows"]),
@@ -324,7 +324,7 @@ class TestProcess:
         for arguments in (
             ["--help"],
             ["-h"],
-            *([name, "--help"] for name in ("report", "rolling", "stream", "sketch")),
+            *([name, "--help"] for name in ("optimize", "report", "rolling", "stream", "sketch")),
         ):
             code, output, errors = call(*arguments)
             assert (code, errors) == (0, [])

@@ -4,7 +4,17 @@ A command is a function under ``@app.command()`` in a module named here. What is
 `InputError`, one line.
 """
 
-from cshortfall._commands import report, rolling, sketches, streams
+from cshortfall._commands import optimize, report, rolling, sketches, streams
 from cshortfall._commands.app import DEFAULT_COMMAND, UsageError, app, command_names
 
-__all__ = ["DEFAULT_COMMAND", "UsageError", "app", "command_names", "report", "rolling", "sketches", "streams"]
+__all__ = [
+    "DEFAULT_COMMAND",
+    "UsageError",
+    "app",
+    "command_names",
+    "optimize",
+    "report",
+    "rolling",
+    "sketches",
+    "streams",
+]

@@ -22,12 +22,14 @@ __all__ = [
     "Header",
     "Json",
     "Levels",
+    "Missing",
     "Percent",
     "Prices",
     "Tail",
     "TailOption",
     "naming",
     "page",
+    "parse_holdings",
     "parse_levels",
     "plain_number",
     "warnings_as_lines",
@@ -42,6 +44,13 @@ class Tail(str, Enum):
 
     LOWER = "lower"
     UPPER = "upper"
+
+
+class Missing(str, Enum):
+    """What to do about missing values."""
+
+    RAISE = "raise"
+    OMIT = "omit"
 
 
 File = Annotated[
@@ -71,18 +80,37 @@ Percent = Annotated[bool, typer.Option("--percent", help="Show a file's numbers 
 Json = Annotated[bool, typer.Option("--json", help="Print strict JSON with everything.")]
 
 
-def parse_levels(texts: list[str] | None) -> list[float]:
+def parse_levels(texts: list[str] | None, option: str = "--level") -> list[float]:
     """Read the levels given as options and check them; what is doubtful about them is for those who use them to say."""
     if texts is None:
         return [0.975]
     try:
         levels = [float(text) for text in texts]
     except ValueError:
-        raise InputError(f"--level: {' or '.join(map(repr, texts))} is not a number such as 0.975") from None
-    with naming("--level"), without_doubt():
+        raise InputError(f"{option}: {' or '.join(map(repr, texts))} is not a number such as 0.975") from None
+    with naming(option), without_doubt():
         for level in levels:
             cshortfall.es([0.0, 0.0], level)
     return levels
+
+
+def parse_holdings(text: str, option: str) -> dict[str, float]:
+    """Read holdings such as A=.6,B=.4; `option` is the name in messages."""
+    holdings: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, number = (item.strip() for item in part.rpartition("="))
+        if not equals or not name:
+            raise InputError(f"{option}: {part.strip()!r} is not of the form NAME=NUMBER, as in A=.6,B=.4")
+        try:
+            holding = float(number)
+        except ValueError:
+            raise InputError(f"{option}: {number!r}, the holding of {name}, is not a number") from None
+        if name in holdings:
+            raise InputError(f"{option}: {name} is named twice")
+        if not math.isfinite(holding):
+            raise InputError(f"{option}: the holding {number} of {name} is not finite")
+        holdings[name] = holding
+    return holdings
 
 
 @contextlib.contextmanager

@@ -22,12 +22,14 @@ from cshortfall._commands.options import (
     File,
     Header,
     Json,
+    Missing,
     Percent,
     Prices,
     Tail,
     TailOption,
     naming,
     page,
+    parse_holdings,
     parse_levels,
     warnings_as_lines,
 )
@@ -38,13 +40,6 @@ from cshortfall.report import LEVELS, RiskReport, as_dict, risk_report
 
 SECONDS_BEFORE_PROGRESS = 1.0
 LARGEST_LEVERAGE = 10.0
-
-
-class Missing(str, Enum):
-    """What to do about missing values."""
-
-    RAISE = "raise"
-    OMIT = "omit"
 
 
 Method = Enum("Method", {name: name for name in METHODS}, type=str)  # type: ignore[misc]
@@ -95,7 +90,9 @@ def report(
     Losses are positive. Rows are counted from 1 below the header in messages.
     """
     levels = LEVELS if level is None else parse_levels(level)
-    holdings = None if portfolio is None else _parse_holdings(portfolio)
+    holdings = None if portfolio is None else parse_holdings(portfolio, "--portfolio")
+    if holdings is not None and not any(holdings.values()):
+        raise InputError("--portfolio: every holding is zero")
     assets = list(dict.fromkeys([*(column or []), *(holdings or {})]))
     source = source_of(file)
     with naming(source, or_command=True):
@@ -121,26 +118,6 @@ def report(
         typer.echo(json.dumps({**head, **as_dict(result)}, indent=2, allow_nan=False))
     else:
         _print_tables(result, source, sample, holdings, percent=percent or prices or file is None, full=full)
-
-
-def _parse_holdings(text: str) -> dict[str, float]:
-    holdings: dict[str, float] = {}
-    for part in text.split(","):
-        name, equals, number = (item.strip() for item in part.rpartition("="))
-        if not equals or not name:
-            raise InputError(f"--portfolio: {part.strip()!r} is not of the form NAME=NUMBER, as in A=.6,B=.4")
-        try:
-            holding = float(number)
-        except ValueError:
-            raise InputError(f"--portfolio: {number!r}, the holding of {name}, is not a number") from None
-        if name in holdings:
-            raise InputError(f"--portfolio: {name} is named twice")
-        if not math.isfinite(holding):
-            raise InputError(f"--portfolio: the holding {number} of {name} is not finite")
-        holdings[name] = holding
-    if not any(holdings.values()):
-        raise InputError("--portfolio: every holding is zero")
-    return holdings
 
 
 def _print_tables(
