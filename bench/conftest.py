@@ -35,6 +35,9 @@ PACKAGES = (
     "empyrical-reloaded",
     "skfolio",
     "riskfolio-lib",
+    "cvxpy",
+    "clarabel",
+    "fortitudo.tech",
 )
 
 
@@ -46,6 +49,8 @@ def pytest_addoption(parser):
         metavar="SECONDS",
         help="time spent on each contender; 0 makes a smoke run of three rounds (default: 1)",
     )
+    parser.addoption("--slow-peers", action="store_true", help="also time contenders that take minutes, once")
+    parser.addoption("--large", action="store_true", help="also optimise over 4 GB of scenarios")
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):

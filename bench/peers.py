@@ -4,6 +4,9 @@ A contender's `prepare` turns the data into a `functools.partial` that holds the
 contender's own container happen there, outside the measurement. Its `count` says how many of the worst values its
 definition averages, so that its value can be checked before it is timed, and so that a result that is only nearly the
 same quantity is marked as such.
+
+Optimisers are called with their own defaults, as their documentation does, and timed from the array of returns to the
+weights, as cshortfall is. Where a contender can keep a program that is built already, this is timed too, by itself.
 """
 
 import functools
@@ -315,3 +318,139 @@ FINE_KLL = SketchPeer(
 )
 T_DIGEST = SketchPeer("datasketches t-digest", "datasketches", t_digest, quantile_of, 0.005)
 DD_SKETCH = SketchPeer("ddsketch", "ddsketch", dd_sketch, lambda sketch, q: sketch.get_quantile_value(q), 0.002)
+
+
+@dataclass(frozen=True)
+class OptimizerPeer:
+    """Another way to the weights, not negative and of sum one, whose Expected Shortfall is least.
+
+    Attributes
+    ----------
+    name : str
+        Name in the tables.
+    package : str
+        Module to import.
+    prepare : callable
+        ``prepare(module, returns, level)`` gives the call to time; it returns the weights.
+    solver : str
+        A second module that `package` needs, where that one is installed apart.
+    """
+
+    name: str
+    package: str
+    prepare: Callable
+    solver: str = ""
+
+    def __str__(self):
+        return self.name
+
+    def missing(self):
+        """Which of its modules cannot be imported here, or an empty string."""
+        for module in filter(None, (self.package, self.solver)):
+            try:
+                importlib.import_module(module)
+            except ImportError:
+                return module
+        return ""
+
+    def call(self, returns, level):
+        """The call to time."""
+        return self.prepare(importlib.import_module(self.package), returns, level)
+
+
+def cvxpy_program(cvxpy, returns, level):
+    """Variables and problem as a user of cvxpy writes them."""
+    weights = cvxpy.Variable(returns.shape[1], nonneg=True)
+    loss = cvxpy.cvar(-returns @ weights, level)
+    return weights, cvxpy.Problem(cvxpy.Minimize(loss), [cvxpy.sum(weights) == 1])
+
+
+def cvxpy_weights(cvxpy, returns, level):
+    weights, problem = cvxpy_program(cvxpy, returns, level)
+    problem.solve(solver=cvxpy.CLARABEL)
+    return weights.value
+
+
+def compiled_weights(problem, weights, data, chain, inverse):
+    problem.unpack_results(chain.solve_via_data(problem, data), chain, inverse)
+    return weights.value
+
+
+def prepare_compiled(cvxpy, returns, level):
+    weights, problem = cvxpy_program(cvxpy, returns, level)
+    return functools.partial(
+        compiled_weights, problem, weights, *problem.get_problem_data(cvxpy.CLARABEL, solver_opts={})
+    )
+
+
+def linprog_weights(linprog, assets, **program):
+    return linprog(**program).x[:assets]
+
+
+def prepare_linprog(optimize, returns, level):
+    """The whole program of Rockafellar and Uryasev, one row for each scenario, built beforehand and sparse."""
+    sparse = importlib.import_module("scipy.sparse")
+    count, assets = returns.shape
+    program = {
+        "c": np.concatenate([np.zeros(assets), [1.0], np.full(count, 1 / (count * (1 - level)))]),
+        "A_ub": sparse.hstack([sparse.csr_matrix(-returns), np.full((count, 1), -1.0), -sparse.eye(count)], "csc"),
+        "b_ub": np.zeros(count),
+        "A_eq": sparse.csr_matrix(np.concatenate([np.ones(assets), np.zeros(1 + count)])[None]),
+        "b_eq": np.ones(1),
+        "bounds": [(0, None)] * assets + [(None, None)] + [(0, None)] * count,
+    }
+    return functools.partial(linprog_weights, optimize.linprog, assets, **program)
+
+
+def benders_weights(fortitudo, returns, level):
+    """Without `demean=False` it would minimise the ES of another quantity, the deviation from the mean."""
+    assets = returns.shape[1]
+    program = fortitudo.MeanCVaR(returns, G=-np.eye(assets), h=np.zeros(assets), alpha=level, options={"demean": False})
+    return program.efficient_portfolio()
+
+
+def mean_risk_weights(skfolio, optimization, returns, level):
+    model = optimization.MeanRisk(risk_measure=skfolio.RiskMeasure.CVAR, cvar_beta=level)
+    return model.fit(returns).weights_
+
+
+def chosen_weights(cvxpy, returns, level, count, gap, time_limit):
+    """At most so many of the assets, on the whole program; None if none were found in that time."""
+    weights, problem = cvxpy_program(cvxpy, returns, level)
+    chosen = cvxpy.Variable(returns.shape[1], boolean=True)
+    limits = [*problem.constraints, weights <= chosen, cvxpy.sum(chosen) <= count]
+    problem = cvxpy.Problem(problem.objective, limits)
+    try:
+        problem.solve(solver=cvxpy.HIGHS, mip_rel_gap=gap, time_limit=time_limit)
+    except cvxpy.error.SolverError:
+        return None
+    return weights.value
+
+
+CLARABEL = OptimizerPeer(
+    "cvxpy + Clarabel",
+    "cvxpy",
+    lambda cvxpy, returns, level: functools.partial(cvxpy_weights, cvxpy, returns, level),
+    "clarabel",
+)
+COMPILED = OptimizerPeer("Clarabel, compiled beforehand", "cvxpy", prepare_compiled, "clarabel")
+HIGHS = OptimizerPeer("HiGHS of the full program, built beforehand", "scipy.optimize", prepare_linprog)
+FORTITUDO = OptimizerPeer(
+    "fortitudo.tech",
+    "fortitudo.tech",
+    lambda fortitudo, returns, level: functools.partial(benders_weights, fortitudo, returns, level),
+)
+SKFOLIO = OptimizerPeer(
+    "skfolio MeanRisk",
+    "skfolio",
+    lambda skfolio, returns, level: functools.partial(
+        mean_risk_weights, skfolio, importlib.import_module("skfolio.optimization"), returns, level
+    ),
+)
+OPTIMIZERS = (CLARABEL, COMPILED, HIGHS, FORTITUDO, SKFOLIO)
+MIXED_INTEGER = OptimizerPeer(
+    "cvxpy + HiGHS of the full program",
+    "cvxpy",
+    lambda cvxpy, returns, level: functools.partial(chosen_weights, cvxpy, returns, level),
+    "highspy",
+)

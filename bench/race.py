@@ -9,9 +9,11 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from table import FIGURE, SECONDS
 
 SHORTEST_ROUND = 2e-3
+LONG_CALL = 0.5
 ROUNDS = range(7, 101)
 SMOKE_ROUNDS = 3
 
@@ -70,7 +72,11 @@ class Race:
     def _plan(self, *calls):
         iterations = []
         for call in calls:
-            call()
+            once = seconds_per_call(call, 1)
+            if once > LONG_CALL:
+                # What a first call loads is little of it, and another one would take as long.
+                iterations.append((1, once))
+                continue
             once = seconds_per_call(call, 1)
             loops = max(1, min(100_000, math.ceil(SHORTEST_ROUND / max(once, 1e-9))))
             if loops > 1:
@@ -82,33 +88,72 @@ class Race:
             rounds = min(ROUNDS[-1], max(ROUNDS[0], int(self._budget / whole_round)))
         return rounds, [loops for loops, _ in iterations]
 
-    def alone(self, case, data, subject, *, bound=None, scale=1.0):
-        """Time `subject`, a `functools.partial`, by itself; `bound` in seconds, of the time multiplied by `scale`."""
+    def _rounds(self, planned, rounds):
+        """Rounds asked for replace those planned; a smoke run has no more of them."""
+        if rounds is None:
+            return planned
+        return rounds if self._budget > 0 else min(rounds, planned)
+
+    def remark(self, text):
+        """Put a text before the figure in the table, such as the accuracy that was reached."""
+        self._benchmark.extra_info["remark"] = text
+
+    def skip(self, case, data, contender, *, target, reason, unit=""):
+        """Leave a contender out: the table has its row, with the reason in place of the figure."""
+        self._record(case, data, contender, target, "")
+        self._benchmark.extra_info.update(skipped=reason, unit=unit)
+        self._benchmark.pedantic(bool)
+        pytest.skip(reason)
+
+    def alone(self, case, data, subject, *, bound=None, scale=1.0, rounds=None):
+        """Time `subject`, a `functools.partial`, and return its result.
+
+        `bound` is in seconds, of the time multiplied by `scale`.
+        """
         self._record(case, data, "cshortfall", Target(SECONDS, bound), "", scale=scale)
-        rounds, (loops,) = self._plan(subject)
-        self._benchmark.pedantic(subject.func, subject.args, subject.keywords, rounds=rounds, iterations=loops)
+        planned, (loops,) = self._plan(subject)
+        rounds = self._rounds(planned, rounds)
+        return self._benchmark.pedantic(subject.func, subject.args, subject.keywords, rounds=rounds, iterations=loops)
 
-    def against(self, case, data, subject, contender, peer, *, target, note="", rounds=None, worst=False, scale=1.0):
-        """Time `peer` with `subject` in every round.
+    def against(
+        self,
+        case,
+        data,
+        subject,
+        contender,
+        peer,
+        *,
+        target,
+        note="",
+        rounds=None,
+        worst=False,
+        scale=1.0,
+        warm=True,
+    ):
+        """Time `peer` with `subject` in every round, and return what the peer returned.
 
-        A peer too slow for all of the data gets a part of them; `scale` is how many times as long all would take.
+        A peer too slow for all of the data gets a part of them; `scale` is how many times as long all would take. One
+        that takes many seconds is not called before its timed `rounds` if `warm` is False.
 
         The times of `subject` go to the benchmark's ``extra_info["subject_seconds"]``, one per round of the peer.
         With `worst` the table shows only the worst of the cases that differ in `data`.
         """
         self._record(case, data, contender, target, note, worst, scale)
-        planned, (peer_loops, subject_loops) = self._plan(peer, subject)
-        if self._budget <= 0 or rounds is None:
-            rounds = planned
+        if warm:
+            planned, (peer_loops, subject_loops) = self._plan(peer, subject)
+            rounds = self._rounds(planned, rounds)
+        else:
+            peer_loops, (_, (subject_loops,)) = 1, self._plan(subject)
         subject_seconds = []
 
         def time_subject(*_args, **_kwargs):
             subject_seconds.append(seconds_per_call(subject, subject_loops))
 
-        self._benchmark.pedantic(
+        returned = self._benchmark.pedantic(
             peer.func, peer.args, peer.keywords, teardown=time_subject, rounds=rounds, iterations=peer_loops
         )
         self._benchmark.extra_info["subject_seconds"] = subject_seconds[:rounds]
+        return returned
 
     def figure(self, case, data, value, unit, call, *, bound, note="", worst=False):
         """Report a number that is no time; `call` is what was measured, run once to give the benchmark its entry."""

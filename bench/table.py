@@ -15,6 +15,8 @@ SECONDS = "seconds"
 ADDED = "seconds more"
 FIGURE = "figure"
 
+REPRESENTATIVE = ("normal", "factor t(4)", "US shares")
+
 BEGIN, END = "<!-- ratios: begin -->", "<!-- ratios: end -->"
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 
@@ -67,6 +69,13 @@ def shown(entry):
     return f"{number(middle)}x ({number(low)}-{number(high)})"
 
 
+def described(entry):
+    """What was measured on which data, or why nothing was."""
+    info = entry["extra_info"]
+    about = ", ".join(filter(None, (info["data"], info.get("remark"))))
+    return ": ".join(filter(None, (about, "not measured, " + info["skipped"] if "skipped" in info else shown(entry))))
+
+
 def median(entry):
     return statistics.median(values(entry))
 
@@ -101,30 +110,37 @@ def targets_table(entries):
     for (case, wanted), group in grouped(with_target, lambda info: (info["case"], target(info))).items():
         if group[0]["extra_info"]["worst"]:
             group = [max(group, key=median)]
-        measured = "; ".join(": ".join(filter(None, (entry["extra_info"]["data"], shown(entry)))) for entry in group)
-        lines.append(f"| {case} | {wanted} | {measured} | {'yes' if all(map(is_met, group)) else '**no**'} |")
+        figures = [entry for entry in group if "skipped" not in entry["extra_info"]]
+        met = "-" if not figures else "yes" if all(map(is_met, figures)) else "**no**"
+        lines.append(f"| {case} | {wanted} | {'; '.join(map(described, group))} | {met} |")
     return lines
 
 
 def peers_table(entries):
-    """Every contender on normal data; an asterisk marks another definition."""
+    """Every contender on the most usual data; an asterisk marks another definition."""
     lines = ["| case | cshortfall | times faster than | times the time of |", "|---|---|---|---|"]
     notes = {}
     paired = [
         entry
         for entry in entries
-        if entry["extra_info"]["data"] == "normal" and "subject_seconds" in entry["extra_info"]
+        if entry["extra_info"]["data"] in REPRESENTATIVE
+        and entry["extra_info"]["measure"] in (FASTER, SLOWER)
+        and ("subject_seconds" in entry["extra_info"] or "skipped" in entry["extra_info"])
     ]
     for case, group in grouped(paired, lambda info: info["case"]).items():
-        ours = statistics.median([t for entry in group for t in entry["extra_info"]["subject_seconds"]])
+        seconds = [t for entry in group for t in entry["extra_info"].get("subject_seconds", ())]
+        ours = duration(statistics.median(seconds)) if seconds else ""
         cells = {FASTER: [], SLOWER: []}
         for entry in group:
             info = entry["extra_info"]
+            if "skipped" in info:
+                cells[info["measure"]].append(f"{info['contender']} (not measured, {info['skipped']})")
+                continue
             mark = "\\*" if info["note"] else ""
             cells[info["measure"]].append(f"{info['contender']}{mark} {number(statistics.median(ratios(entry)))}")
             if info["note"]:
                 notes.setdefault(info["note"], {})[info["contender"]] = True
-        lines.append(f"| {case} | {duration(ours)} | {', '.join(cells[FASTER])} | {', '.join(cells[SLOWER])} |")
+        lines.append(f"| {case} | {ours} | {', '.join(cells[FASTER])} | {', '.join(cells[SLOWER])} |")
     for note, contenders in notes.items():
         lines += ["", f"\\* {', '.join(contenders)}: {note}."]
     return lines
