@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cshortfall.optimize._curve import Curve
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -79,7 +81,7 @@ class HedgeResult:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HedgeFrontier:
+class HedgeFrontier(Curve[HedgeResult]):
     """Hedges of growing cost and falling Expected Shortfall; each has its own certificate."""
 
     points: tuple[HedgeResult, ...]
@@ -88,41 +90,12 @@ class HedgeFrontier:
     @property
     def cost(self) -> Floats:
         """Cost of each hedge, ascending."""
-        return np.array([point.cost for point in self.points])
-
-    @property
-    def es(self) -> Floats:
-        """Expected Shortfall of the book with each hedge, descending."""
-        return np.array([point.es for point in self.points])
-
-    @property
-    def var(self) -> Floats:
-        """Value at Risk of the book with each hedge."""
-        return np.array([point.var for point in self.points])
-
-    @property
-    def mean(self) -> Floats:
-        """Mean P&L of the book with each hedge."""
-        return np.array([point.mean for point in self.points])
-
-    @property
-    def gap(self) -> Floats:
-        """Certified relative gap of each point."""
-        return np.array([point.gap for point in self.points])
+        return self._each("cost")
 
     @property
     def quantities(self) -> Floats:
         """Quantities, shape (n_points, n_instruments)."""
         return np.array([np.asarray(point.quantities, dtype=np.float64).ravel() for point in self.points])
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def __iter__(self) -> Iterator[HedgeResult]:
-        return iter(self.points)
-
-    def __getitem__(self, position: int) -> HedgeResult:
-        return self.points[position]
 
     def __repr__(self) -> str:
         seconds = sum(point.seconds for point in self.points)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cshortfall import _arguments
+from cshortfall.optimize._curve import Curve
 from cshortfall.optimize._errors import UnboundedError
 from cshortfall.optimize._inputs import read_level, read_number
 from cshortfall.optimize._program import RiskTerm
@@ -15,7 +16,7 @@ from cshortfall.optimize._question import cost_of, linear_part, read_question
 from cshortfall.optimize._result import OptimizationResult, finish, trading_costs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from typing_extensions import Unpack
 
@@ -29,7 +30,7 @@ _EDGE = 1e-12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Frontier:
+class Frontier(Curve[OptimizationResult]):
     """Portfolios of least Expected Shortfall, by ascending mean; each has its own certificate."""
 
     points: tuple[OptimizationResult, ...]
@@ -41,38 +42,9 @@ class Frontier:
     """One row for each point under the labels of the returns: an array, or a frame of the library of these."""
 
     @property
-    def es(self) -> Floats:
-        """Expected Shortfall of each point."""
-        return np.array([point.es for point in self.points])
-
-    @property
-    def var(self) -> Floats:
-        """Value at Risk of each point."""
-        return np.array([point.var for point in self.points])
-
-    @property
-    def mean(self) -> Floats:
-        """Mean P&L of each point, before costs."""
-        return np.array([point.mean for point in self.points])
-
-    @property
     def ratio(self) -> Floats:
         """Mean over ES of each point, both net of costs."""
-        return np.array([point.ratio for point in self.points])
-
-    @property
-    def gap(self) -> Floats:
-        """Certified relative gap of each point."""
-        return np.array([point.gap for point in self.points])
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def __iter__(self) -> Iterator[OptimizationResult]:
-        return iter(self.points)
-
-    def __getitem__(self, position: int) -> OptimizationResult:
-        return self.points[position]
+        return self._each("ratio")
 
     def __repr__(self) -> str:
         seconds = sum(point.seconds for point in self.points)
