@@ -42,7 +42,7 @@ class Polyhedron:
         """Return the bound of any multipliers; `rounding` is that of the cost."""
         program = self.program
         nu = np.maximum(nu, 0.0)
-        d = cost - program.A_eq.T @ pi + program.A_ub.T @ nu
+        d = program.reduced_costs(cost, pi, nu)
         far = REACH * reach
         # Rounding of d: products and sums of a few hundred numbers.
         slack = rounding + 4e-16 * (np.abs(program.A_eq.T) @ np.abs(pi) + np.abs(program.A_ub.T) @ nu)
@@ -63,20 +63,23 @@ class Polyhedron:
             better = np.array([self._price(cost)])
             found = self.bound(cost, better, nu, rounding, reach)
             return (found, better, nu) if found > best else (best, pi, nu)
-        program = self.program
         # The program's own bounds first: a multiplier of one that follows from the rows belongs to these.
-        for lower, upper in ((program.lower, program.upper), (self.lower, self.upper)):
-            end = solve_linear(
-                cost, program.A_ub, program.b_ub, program.A_eq, program.b_eq, lower, upper, time_limit=time_limit
-            )
-            if end.status is Status.OPTIMAL:
-                break
-        else:
+        solved = self.multipliers(cost, self.program.lower, self.program.upper, time_limit)
+        solved = solved or self.multipliers(cost, self.lower, self.upper, time_limit)
+        if solved is None:
             return best, pi, nu
-        found = self.bound(cost, end.duals_eq, -end.duals_ub, rounding, reach)
-        if found > best:
-            return found, end.duals_eq, np.maximum(-end.duals_ub, 0.0)
-        return best, pi, nu
+        found = self.bound(cost, *solved, rounding, reach)
+        return (found, *solved) if found > best else (best, pi, nu)
+
+    def multipliers(
+        self, cost: Floats, lower: Floats, upper: Floats, time_limit: float | None
+    ) -> tuple[Floats, Floats] | None:
+        """Return the multipliers with which HiGHS minimises a cost between these bounds, None if it does not."""
+        program = self.program
+        end = solve_linear(
+            cost, program.A_ub, program.b_ub, program.A_eq, program.b_eq, lower, upper, time_limit=time_limit
+        )
+        return (end.duals_eq, np.maximum(-end.duals_ub, 0.0)) if end.status is Status.OPTIMAL else None
 
     def _price(self, cost: Floats) -> float:
         """Return the multiplier of the one row of a continuous knapsack: the asset on which the budget runs out."""
@@ -130,23 +133,13 @@ class Certificate:
         if self._source is None or not (loose & ~held).any():
             return
         cost = self._source.cost
-        end = solve_linear(
-            cost,
-            program.A_ub,
-            program.b_ub,
-            program.A_eq,
-            program.b_eq,
-            program.lower,
-            program.upper,
-            time_limit=time_limit,
-        )
-        if end.status is Status.OPTIMAL:
-            self.pi, self.nu = end.duals_eq, np.maximum(-end.duals_ub, 0.0)
-            self.reduced = cost - program.A_eq.T @ self.pi + program.A_ub.T @ self.nu
+        solved = self._polyhedron.multipliers(cost, program.lower, program.upper, time_limit)
+        if solved is not None:
+            self.pi, self.nu = solved
+            self.reduced = program.reduced_costs(cost, *solved)
 
     def _take(self, attested: Attested, bound: float, pi: Floats, nu: Floats) -> None:
         bound += attested.constant
         if bound > self.bound:
-            program = self._polyhedron.program
             self.bound, self.limits, self.pi, self.nu, self._source = bound, attested.limits, pi, nu, attested
-            self.reduced = attested.cost - program.A_eq.T @ pi + program.A_ub.T @ nu
+            self.reduced = self._polyhedron.program.reduced_costs(attested.cost, pi, nu)

@@ -248,8 +248,7 @@ class Relaxation:
 
 def _attested(attested: Attested, polyhedron: Polyhedron, v: Floats) -> tuple[float, Floats]:
     """Return the bound that a master program attests, and its reduced costs."""
-    s = polyhedron.program
-    reduced = attested.cost - s.A_eq.T @ attested.pi + s.A_ub.T @ attested.nu
+    reduced = polyhedron.program.reduced_costs(attested.cost, attested.pi, attested.nu)
     if not attested.complete:
         return -np.inf, reduced
     reach = max(1.0, float(np.abs(v).max()))

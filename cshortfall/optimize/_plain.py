@@ -82,18 +82,7 @@ def _failure(program: Program, status: int, tol: float, time_limit: float | None
     anything = _minimum(replace(program, cost=np.zeros_like(program.cost)), tol, time_limit)
     if _INFEASIBLE in (status, anything.status):
         return InfeasibleError("no weights satisfy the constraints", violation=float("nan"), conflict=())
-    ray = _minimum(
-        replace(
-            program,
-            lower=np.where(np.isfinite(program.lower), 0.0, -1.0),
-            upper=np.where(np.isfinite(program.upper), 0.0, 1.0),
-            b_eq=np.zeros_like(program.b_eq),
-            b_ub=np.zeros_like(program.b_ub),
-            integers=None,
-        ),
-        tol,
-        time_limit,
-    )
+    ray = _minimum(program.recession(), tol, time_limit)
     if ray.status == _OPTIMAL and ray.fun < 0:
         return UnboundedError("the mean grows without end; bound the weights", ray=np.asarray(ray.x))
     return OptimizationError("the program of the largest mean was neither solved nor refuted; rescale the constraints")

@@ -12,7 +12,7 @@ the ES of the P&L ``base + scenarios @ (exposure * v[:n_assets])``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,13 +75,21 @@ class Program:
         """The terms of the objective, then those of the limits."""
         return (*(term for _, term in self.risks), *(limit.term for limit in self.limits))
 
+    def recession(self) -> Program:
+        """Return the program of directions: without constants, without whole numbers, no step longer than one.
 
-@dataclass(frozen=True, eq=False)
-class Density:
-    """Scenario weights that attest a bound: ``0 <= weights <= probability / (1 - level)``, of sum one."""
-
-    indices: NDArray[np.int64]
-    weights: Floats
+        A direction that lowers its objective can be followed for ever.
+        """
+        return replace(
+            self,
+            risks=tuple((weight, replace(term, base=None)) for weight, term in self.risks),
+            lower=np.where(np.isfinite(self.lower), 0.0, -1.0),
+            upper=np.where(np.isfinite(self.upper), 0.0, 1.0),
+            b_eq=np.zeros_like(self.b_eq),
+            b_ub=np.zeros_like(self.b_ub),
+            limits=tuple(replace(limit, term=replace(limit.term, base=None), limit=0.0) for limit in self.limits),
+            integers=None,
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -108,6 +108,11 @@ class ScaledProgram:
     def n_variables(self) -> int:
         return int(self.cost.size)
 
+    def reduced_costs(self, cost: Floats, pi: Floats, nu: Floats) -> Floats:
+        """Return what multipliers of the equalities and inequalities leave of a cost."""
+        reduced: Floats = cost - self.A_eq.T @ pi + self.A_ub.T @ nu
+        return reduced
+
     @cached_property
     def lifts(self) -> list[int]:
         """Variables that cost something, stand in no row and only raise risk limits: the largest of several risks."""

@@ -203,16 +203,7 @@ class _Search:
         if self.bounded:
             return
         self.bounded = True
-        ray = replace(
-            program,
-            risks=tuple((weight, replace(term, base=None)) for weight, term in program.risks),
-            lower=np.where(np.isfinite(program.lower), 0.0, -1.0),
-            upper=np.where(np.isfinite(program.upper), 0.0, 1.0),
-            b_eq=np.zeros_like(program.b_eq),
-            b_ub=np.zeros_like(program.b_ub),
-            limits=tuple(replace(limit, term=replace(limit.term, base=None), limit=0.0) for limit in program.limits),
-        )
-        end = self._inner(ray, 1e-6)
+        end = self._inner(program.recession(), 1e-6)
         if end is not None and end.objective < -1e-7 * max(end.scale, float(np.abs(program.cost).max(initial=0.0))):
             raise UnboundedError(
                 f"the objective falls without end: by {-end.objective:.6g} for each repetition of a change of weights "
@@ -408,8 +399,7 @@ class _Search:
 
     def _wanted(self, attested: Attested, frame: Frame) -> Any:
         """Return the variables left out whose reduced cost says that they would move."""
-        s = self.s
-        reduced = attested.cost - s.A_eq.T @ attested.pi + s.A_ub.T @ attested.nu
+        reduced = self.s.reduced_costs(attested.cost, attested.pi, attested.nu)
         moves = ((reduced < -1e-9) & (frame.v < frame.upper)) | ((reduced > 1e-9) & (frame.v > frame.lower))
         return moves & ~frame.active
 
