@@ -50,12 +50,12 @@ _UNITS_IN_TEXT = {
 }
 _PART = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)?\s*([A-Za-z]+)")
 
-# Distances between times stay far from overflow.
-_LONGEST = 2**61
+# The time after the last one, counted from the first, is an int64.
+_LONGEST = 2**63 - 2
 
 
 class Times(NamedTuple):
-    """Times in whole units, never falling; ``unit`` in nanoseconds."""
+    """Times in whole units from 0 on, never falling; ``unit`` in nanoseconds."""
 
     values: Positions
     unit: Fraction
@@ -91,10 +91,7 @@ class Windows(NamedTuple):
         own = np.arange(times.size, dtype=np.int64)
         if not times.size:
             return own, own
-        span = int(times[-1]) - int(times[0])
-        reach = min(Fraction(self.length) / unit, Fraction(2 * span + 2))
-        if self.center:
-            reach /= 2
+        reach = min(Fraction(self.length) / unit / (2 if self.center else 1), Fraction(int(times[-1]) + 1))
         # Times are whole: an end that is part of the window and one that is not lie on either side of a fraction.
         inner, outer = math.floor(reach), math.ceil(reach)
         right, left = self.closed in ("right", "both"), self.closed in ("left", "both")
@@ -107,7 +104,9 @@ class Windows(NamedTuple):
 
     @staticmethod
     def _search(times: Positions, shift: int, side: Literal["left", "right"]) -> Positions:
-        return np.searchsorted(times, times + shift, side).astype(np.int64, copy=False)
+        # What lies beyond the last time finds the same, and must not overflow.
+        past = int(times[-1]) + 1 - max(shift, 0)
+        return np.searchsorted(times, np.minimum(times, past) + shift, side).astype(np.int64, copy=False)
 
 
 def read_windows(window: Any, min_periods: Any, center: Any, closed: Any, step: Any, times: Any, name: str) -> Windows:

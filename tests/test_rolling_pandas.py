@@ -112,6 +112,17 @@ def test_any_index_of_times_gives_the_windows_of_pandas(unit, zone):
         pd.testing.assert_series_equal(rolling_es(falling, "5D", 0.999), -falling.rolling("5D").min())
 
 
+@pytest.mark.parametrize("years", [80, 150, 290])
+def test_a_century_of_nanoseconds_is_no_span_too_long(years):
+    times = pd.date_range("1700", periods=12 * years, freq="MS", unit="ns")
+    falling = pd.Series(datasets.heavy_tails(times.size), times[::-1])
+    for series, center, closed in product((falling, falling[::-1]), (False, True), CLOSED):
+        options = {"min_periods": 1, "center": center, "closed": closed}
+        for window in ("90D", "100000D"):
+            expected = -series.rolling(window, **options).min()
+            pd.testing.assert_series_equal(rolling_es(series, window, 0.9999, **options), expected)
+
+
 def test_arrow_times_are_read():
     pa = pytest.importorskip("pyarrow")
     kinds = [pa.timestamp("ns"), pa.timestamp("ms", "Asia/Tokyo"), pa.timestamp("s", "UTC"), pa.duration("us")]
