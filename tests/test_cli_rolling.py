@@ -91,6 +91,16 @@ class TestCsv:
         windows = [(days > day - 30) & (days <= day) for day in days]
         np.testing.assert_array_equal(numbers, es_of_windows(RETURNS[:N, :2], windows))
 
+    def test_times_may_have_offsets_from_utc(self, call, tmp_path):
+        times = pd.date_range("2024-10-26 09:30", periods=N, freq="h", tz="Europe/Vienna", name="time")
+        series = pd.Series(RETURNS[:N, 0], times, name="A")
+        series.to_csv(tmp_path / "hours.csv")
+        code, output, errors = call("rolling", str(tmp_path / "hours.csv"), "--window", "36h", "--level", "0.9")
+        assert (code, errors) == (0, [])
+        assert "2024-10-27 02:30:00+02:00" in output
+        expected = cshortfall.rolling.rolling_es(series, "36h", 0.9)
+        np.testing.assert_array_equal(rows_of(output)[2][:, 0], expected)
+
     def test_windows_are_those_of_pandas(self, call, returns_file):
         frame = pd.read_csv(returns_file, index_col="Date")
         for arguments, options in [
@@ -241,6 +251,7 @@ FILES = {
     "good.csv": "Date,A\n2020-01-01,1\n2020-01-02,2\n2020-01-03,-1\n",
     "plain.csv": "A\n1\n2\n3\n",
     "labels.csv": "asset,A\nx,1\ny,2\nz,3\n",
+    "digits.csv": "Date,A\n20200131,1\n20200203,2\n",
     "backward.csv": "Date,A\n2020-01-03,1\n2020-01-02,2\n2020-01-01,3\n",
     "cell.csv": "Date,A\n2020-01-01,1\n2020-01-02,x\n",
     "zero.csv": "Date,A\n2020-01-01,1\n2020-01-02,0\n2020-01-03,2\n",
@@ -263,6 +274,7 @@ MISTAKES = [
     (["good.csv", "--window", str(10**30)], ["--window must be at most 1152921504606846976, got 1000"]),
     (["plain.csv", "--window", "3D"], ["plain.csv: --window 3D needs a column of dates"]),
     (["labels.csv", "--window", "3D"], ["labels.csv: --window 3D needs dates", "'x'"]),
+    (["digits.csv", "--window", "3D"], ["digits.csv: --window 3D needs dates", "row 1 is labelled '20200131'"]),
     (["good.csv", "--window", "2", "--min-periods", "3"], ["--min-periods must not exceed window"]),
     (["good.csv", "--window", "2", "--step", "0"], ["--step must be at least 1, got 0"]),
     (["good.csv", "--window", "2", "--closed", "open"], ["--closed", "open"]),

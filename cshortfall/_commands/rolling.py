@@ -34,7 +34,14 @@ from cshortfall._commands.options import (
     plain_number,
     warnings_as_lines,
 )
-from cshortfall._commands.sample import Sample, read_sample, refuse_reversed_time, source_of, unit_of_rows
+from cshortfall._commands.sample import (
+    Sample,
+    read_sample,
+    refuse_reversed_time,
+    source_of,
+    times_of,
+    unit_of_rows,
+)
 from cshortfall._terminal_rolling import RollingRisk, print_rolling
 from cshortfall.cli import InputError
 from cshortfall.rolling import ewm_es, expanding_es, expanding_es_var, rolling_es, rolling_es_var
@@ -226,10 +233,9 @@ def _dates(sample: Sample, window: str | None) -> npt.NDArray[np.datetime64]:
     if sample.labels is None:
         raise ValueError(f"--window {window} needs a column of dates, named date or first")
     try:
-        return np.array(sample.labels, dtype="datetime64[ns]")
-    except ValueError:
-        shown = repr(sample.labels[0])
-        raise ValueError(f"--window {window} needs dates such as 2020-01-31; row 1 is labelled {shown}") from None
+        return times_of(sample.labels, sample.first_row)
+    except ValueError as error:
+        raise ValueError(f"--window {window} needs dates such as 2020-01-31; {error}") from None
 
 
 def _print_csv(result: RollingRisk, label_name: str) -> None:

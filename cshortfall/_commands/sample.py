@@ -1,7 +1,7 @@
 """The numbers that a command works on: of a file, as they stand or as returns of its prices, or the embedded ones."""
 
-import itertools
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from cshortfall.cli import InputError
 from cshortfall.datasets import load_equity_returns
 from cshortfall.report import simple_returns
 
-__all__ = ["Sample", "read_sample", "refuse_reversed_time", "source_of", "unit_of_rows"]
+__all__ = ["Sample", "read_sample", "refuse_reversed_time", "source_of", "times_of", "unit_of_rows"]
 
 EMBEDDED = "20 US shares, daily returns (embedded data)"
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -108,11 +108,36 @@ def _file_sample(
 
 def refuse_reversed_time(labels: Sequence[str] | None, rows: str) -> None:
     """Refuse dates that run backwards: the results would be those of a film played in reverse."""
-    if labels is None or not all(ISO_DATE.match(label) for label in labels):
+    if labels is None:
         return
-    for row, (before, after) in enumerate(itertools.pairwise(labels), start=2):
-        if after < before:
-            raise ValueError(f"row {row} ({after}) is earlier than the row before: {rows} must be in the order of time")
+    try:
+        times = times_of(labels)
+    except ValueError:
+        return
+    earlier = times[1:] < times[:-1]
+    if earlier.any():
+        row = int(earlier.argmax()) + 1
+        raise ValueError(
+            f"row {row + 1} ({labels[row]}) is earlier than the row before: {rows} must be in the order of time"
+        )
+
+
+def times_of(labels: Sequence[str], first_row: int = 1) -> npt.NDArray[np.datetime64]:
+    """Read labels as times, of which each gives year, month and day at least; offsets from UTC are taken off."""
+    times = []
+    with warnings.catch_warnings():
+        # NumPy reads an offset as it is meant, and warns that it will not keep it.
+        warnings.simplefilter("ignore")
+        for row, label in enumerate(labels, start=first_row):
+            try:
+                # Without separators NumPy takes the digits of a date for a year.
+                time = np.datetime64(label if ISO_DATE.match(label) else "")
+            except ValueError:
+                time = np.datetime64("NaT")
+            if np.isnat(time):
+                raise ValueError(f"row {row} is labelled {label!r}")
+            times.append(time)
+    return np.array(times)
 
 
 def unit_of_rows(labels: Sequence[str] | None) -> str:
