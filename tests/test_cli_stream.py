@@ -251,6 +251,14 @@ class TestFiles:
         assert call("sketch", "merge", *reversed(names), "-o", "0.tail")[0] == 0
         assert (tmp_path / "0.tail").read_bytes() == sketch_of(X).to_bytes()
 
+    def test_merged_sketches_are_shown_where_no_file_is_named(self, feed, call, tmp_path):
+        for number, part in enumerate(np.array_split(X, 2)):
+            feed(text_of(part), "--save", f"{number}.tail")
+        code, output, errors = call("sketch", "merge", "0.tail", "1.tail")
+        assert (code, errors) == (0, [])
+        call("sketch", "merge", "0.tail", "1.tail", "--output", "all.tail")
+        assert output == call("sketch", "show", "all.tail")[1].replace("all.tail", "0.tail + 1.tail")
+
     def test_show_says_what_the_sketch_says(self, feed, call):
         feed(text_of(X), "--save", "a.tail")
         arguments = ["sketch", "show", "a.tail", "-l", "0.9", "-l", "0.99", "--tail", "upper"]
@@ -392,7 +400,8 @@ def test_a_mistake_ends_with_one_line_and_exit_code_2(feed, arguments, pieces):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "piece"), [([], "command"), (["shw"], "show"), (["merge"], "FILE"), (["merge", "a"], "--output")]
+    ("arguments", "piece"),
+    [([], "command"), (["shw"], "show"), (["merge"], "FILE"), (["merge", "a"], "a: No such file")],
 )
 def test_a_mistyped_sketch_command_ends_with_one_line(call, arguments, piece):
     code, output, errors = call("sketch", *arguments)

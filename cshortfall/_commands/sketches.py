@@ -42,17 +42,23 @@ def sketch_risk(sketch: TailSketch, level: float, tail: str) -> Row:
 @commands.command()
 def merge(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Sketches of the same relative accuracy.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="File for the merged sketch.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the merged sketch instead of showing it."),
+    ] = None,
 ) -> None:
-    """Merge sketches into the one of all their values; their order does not matter."""
-    whole: TailSketch | None = None
-    for file in files:
+    """Merge sketches into the one of all their values, and show or write it; their order does not matter."""
+    first, *others = files
+    with naming(str(first)):
+        whole = read_sketch(first)
+    for file in others:
         with naming(str(file)):
-            part = read_sketch(file)
-            whole = part if whole is None else whole.merge(part)
-    if whole is not None:
-        write_sketch(output, whole)
-        typer.echo(f"{output}: {whole.count:,} values of {len(files)} sketches")
+            whole.merge(read_sketch(file))
+    if output is None:
+        _present(" + ".join(map(str, files)), whole, parse_levels(None), Tail.LOWER)
+        return
+    write_sketch(output, whole)
+    typer.echo(f"{output}: {whole.count:,} values of {len(files)} sketches")
 
 
 @commands.command()
@@ -66,6 +72,10 @@ def show(
     levels = parse_levels(level)
     with naming(str(file)):
         sketch = read_sketch(file)
+    _present(str(file), sketch, levels, tail, as_json=as_json)
+
+
+def _present(source: str, sketch: TailSketch, levels: list[float], tail: Tail, *, as_json: bool = False) -> None:
     facts = {
         "count": sketch.count,
         "missing": sketch.missing,
@@ -84,11 +94,11 @@ def show(
     if as_json:
         plain = [{name: plain_number(value) for name, value in risk.items()} for risk in risks]
         numbers = {name: plain_number(value) for name, value in facts.items()}
-        head = {"cshortfall": cshortfall.__version__, "source": str(file), **numbers, "tail": tail.value}
+        head = {"cshortfall": cshortfall.__version__, "source": source, **numbers, "tail": tail.value}
         typer.echo(json.dumps({**head, "risk": plain}, indent=2, allow_nan=False))
         return
     with page() as console:
-        _show_sketch(Page(console), str(file), facts, risks)
+        _show_sketch(Page(console), source, facts, risks)
 
 
 def _show_sketch(page: Page, source: str, facts: Row, risks: list[Row]) -> None:
