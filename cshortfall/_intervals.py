@@ -46,6 +46,7 @@ from cshortfall._arguments import warn
 from cshortfall._core import openmp, resample, tail
 from cshortfall._estimators import fitted, normal_quantile, usable
 from cshortfall._sample import Sample
+from cshortfall._tail_count import tail_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -248,6 +249,12 @@ def _effective(sample: Sample) -> tuple[float, int]:
     return effective, max(1, round(effective))
 
 
+def _fewest_outcomes(level: float) -> int:
+    """Return how many outcomes have a tail that is not small."""
+    count = math.ceil(SMALL_TAIL / (1.0 - level))
+    return count - (tail_count(count - 1, level) >= SMALL_TAIL)
+
+
 def _each_side(settings: Settings) -> float:
     return 0.5 * (1.0 - settings.confidence_level)
 
@@ -343,7 +350,7 @@ def _historical_risk(
     if tail_count < SMALL_TAIL:
         warn(
             f"the tail at level {level:g} holds {tail_count:.3g} of {tails.draws} outcomes, too few for an interval of "
-            f"ES that covers; {math.ceil(SMALL_TAIL / (1.0 - level))} outcomes are needed at this level",
+            f"ES that covers; {_fewest_outcomes(level)} outcomes are needed at this level",
             RuntimeWarning,
         )
     if not math.isfinite(es):

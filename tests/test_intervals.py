@@ -224,6 +224,15 @@ def test_var_interval_has_the_binomial_ranks(interval, level, confidence):
     assert got["var_interval"].tolist() == [low, high]
 
 
+@pytest.mark.parametrize(
+    ("level", "fewest"), [(0.5, 10), (0.7, 17), (0.8, 25), (0.9, 50), (0.975, 200), (0.9999, 50_000)]
+)
+def test_the_number_of_outcomes_that_would_do_is_the_least(level, fewest):
+    with pytest.warns(RuntimeWarning, match=f" {fewest} outcomes are needed"):
+        row_risk(heavy(fewest - 1), level, n_resamples=100)
+    row_risk(heavy(fewest), level, n_resamples=100)
+
+
 def test_var_interval_is_infinite_where_the_sample_has_no_order_statistic():
     row = heavy(100)
     with pytest.warns(
