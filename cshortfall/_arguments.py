@@ -275,8 +275,10 @@ def as_floats(name: str, array: NDArray[Any]) -> Samples:
     )
 
 
-def read_weights(weights: Any, shape: tuple[int, ...], axes: tuple[int, ...], labels: Labels | None) -> Floats:
-    """Return the weights, aligned to the labels of ``x``, of its shape or along the only axis that is reduced."""
+def read_weights(
+    weights: Any, shape: tuple[int, ...], axes: tuple[int, ...], labels: Labels | None, data: str = "x"
+) -> Floats:
+    """Return the weights, aligned to the labels of the data, of their shape or along the only axis that is reduced."""
     from cshortfall import _frames
 
     given, own_labels = read_samples("weights", weights)
@@ -287,7 +289,7 @@ def read_weights(weights: Any, shape: tuple[int, ...], axes: tuple[int, ...], la
     along = shape[axes[0]] if len(axes) == 1 else None
     if array.shape == shape or (array.ndim == 1 and array.shape[0] == along):
         return array
-    needed = f"the shape of x, {shape}"
+    needed = f"the shape of {data}, {shape}"
     if len(shape) > 1:
         needed += f", or ({along},), one for each outcome along axis {axes[0]}" if along is not None else ""
         needed += "; weights of one dimension need an integer axis" if along is None and array.ndim == 1 else ""

@@ -253,5 +253,9 @@ def _as_array(given: Any, name: str) -> NDArray[Any] | tuple[Positions, Fraction
     if _frames.is_frame_like(given):
         import narwhals as nw
 
-        return np.asarray(nw.from_native(given, series_only=True).to_numpy())
+        try:
+            series = nw.from_native(given, series_only=True)
+        except TypeError:
+            raise TypeError(f"{name} must be an array or series of times, got {_arguments.shown(given)}") from None
+        return np.asarray(series.to_numpy())
     return np.asarray(given)

@@ -125,6 +125,8 @@ def test_what_does_not_fit_is_named():
         rolling_es(FRAME["A"], "3D", on="when")
     with pytest.raises(ValueError, match=r"on='when' must be the name of one column of x"):
         rolling_es(FRAME, "3D", on="when")
+    with pytest.raises(TypeError, match=r"on must be an array or series of times, got .* of type Expr"):
+        rolling_es(FRAME, "3D", on=pl.col("day"))
     with pytest.raises(ValueError, match=r"window='3D' is a length of time, but x has no times"):
         rolling_es(NUMERIC, "3D")
 

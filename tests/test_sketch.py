@@ -332,7 +332,7 @@ def test_the_total_of_real_weights_is_limited():
 
 
 def test_weights_must_have_the_shape_of_the_values():
-    with pytest.raises(ValueError, match="weights must have the shape"):
+    with pytest.raises(ValueError, match="weights must have the shape of values"):
         TailSketch().update([1.0, 2.0], [1.0])
     with pytest.raises(TypeError, match="weights"):
         TailSketch().update([1.0, 2.0], [True, False])

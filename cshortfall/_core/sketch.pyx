@@ -250,7 +250,7 @@ cdef class TailSketch:
             if isinstance(weights, numbers.Real) and not isinstance(weights, (bool, np.bool_)):
                 mass = np.full(sample.shape, weights, dtype=np.float64)
             else:
-                mass = _arguments.read_weights(weights, sample.shape, tuple(range(sample.ndim)), labels)
+                mass = _arguments.read_weights(weights, sample.shape, tuple(range(sample.ndim)), labels, "values")
             mass = np.ascontiguousarray(mass, dtype=np.float64)
         if self.sketch.policy == RAISE:
             _arguments.refuse_missing("values", sample, mass, labels)
