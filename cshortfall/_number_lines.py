@@ -89,7 +89,7 @@ class NumberLines:
 
     def _converted(self, block: bytes) -> Values | None:
         """Convert a block at once; None if that finds anything but numbers and empty lines."""
-        if b"\r" in block:
+        if b"\r" in block or block.startswith(BYTE_ORDER_MARK):
             return None
         if not block.strip(b"\n"):
             return np.empty(0)

@@ -192,13 +192,14 @@ class TestLines:
 
     @pytest.mark.parametrize("size", [1, 2, 3, 7, 64, 1000, 10**6])
     def test_how_the_input_is_cut_does_not_show(self, size):
-        text = b"\xef\xbb\xbf1.5\r\n\n-2e-3\nbad\n  7 \n1e400\n" + b"-0.125\n" * 50 + b"nan\n" + b"9" * 40
+        text = b"\xef\xbb\xbf1.5\r\n\n-2e-3\nbad\n  7 \n1e400\n" + b"-0.125\n" * 50 + b"nan\n"
+        text += b"\xef\xbb\xbf8\n" + b"9" * 40
         stream = io.BytesIO(text)
         lines = NumberLines(lambda: stream.read(size), skip_bad=True)
         values = np.concatenate(list(lines))
         expected = [1.5, -0.002, 7.0, math.inf, *[-0.125] * 50, float("9" * 40)]
         assert values.tolist() == expected
-        assert (lines.lines, lines.skipped, lines.first_skipped) == (58, 2, "line 4: 'bad' is not a number")
+        assert (lines.lines, lines.skipped, lines.first_skipped) == (59, 3, "line 4: 'bad' is not a number")
 
     def test_a_line_without_end_does_not_fill_the_memory(self):
         blocks = iter([b"1\n", *[b"7" * 50_000] * 100, b"\n2\n"])
