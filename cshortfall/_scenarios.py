@@ -59,7 +59,7 @@ def tail_weights(
     References
     ----------
     .. [1] Rockafellar, R. T. and Uryasev, S. (2002). Conditional value-at-risk for general loss distributions.
-       Journal of Banking & Finance 26(7), 1443-1471.
+       Journal of Banking & Finance 26(7), 1443-1471, proposition 8.
 
     Examples
     --------

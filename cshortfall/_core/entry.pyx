@@ -159,9 +159,9 @@ def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pro
     References
     ----------
     .. [1] Acerbi, C. and Tasche, D. (2002). On the coherence of expected shortfall. Journal of Banking & Finance 26(7),
-       1487-1503.
+       1487-1503, definition 2.6.
     .. [2] Rockafellar, R. T. and Uryasev, S. (2000). Optimization of conditional value-at-risk. Journal of Risk 2(3),
-       21-41.
+       21-41, equation (5).
 
     Examples
     --------
@@ -296,7 +296,7 @@ def es_var(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy=
     References
     ----------
     .. [1] Rockafellar, R. T. and Uryasev, S. (2002). Conditional value-at-risk for general loss distributions. Journal
-       of Banking & Finance 26(7), 1443-1471.
+       of Banking & Finance 26(7), 1443-1471, theorem 10.
 
     Examples
     --------

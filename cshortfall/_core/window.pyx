@@ -133,7 +133,7 @@ cdef class TailWindow:
     References
     ----------
     .. [1] Acerbi, C. and Tasche, D. (2002). On the coherence of expected shortfall. Journal of Banking & Finance 26(7),
-       1487-1503.
+       1487-1503, definition 2.6.
 
     Examples
     --------
@@ -352,7 +352,7 @@ cdef class TailAverager:
     References
     ----------
     .. [1] Acerbi, C. and Tasche, D. (2002). On the coherence of expected shortfall. Journal of Banking & Finance 26(7),
-       1487-1503.
+       1487-1503, definition 2.6.
 
     Examples
     --------
