@@ -108,7 +108,7 @@ def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pro
         What missing values do: make the result NaN, be left out with their weights, or raise a ValueError. The
         outcomes are counted after omission, in each slice.
     method : {"historical", "normal", "student_t", "cornish_fisher", "kernel"}
-        Estimator: the empirical distribution (exact), or a fitted one. Quantile rules are no methods.
+        Estimator; see the notes. Each takes weights. Quantile rules are no methods.
     out : ndarray of float64, optional
         Receives the results and is returned; of their shape.
 
@@ -123,7 +123,8 @@ def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pro
     ------
     ValueError
         A level outside [0, 1), an axis that `x` does not have or along which it is empty, weights of another shape,
-        index or domain, missing values under "raise", an unknown name, an `out` of another shape.
+        index or domain, missing values under "raise", an unknown name, an `out` of another shape; a sample to which
+        the estimator cannot be fitted.
     TypeError
         Data, weights or levels that are no real numbers: bool, dates, objects, complex, strings, long double.
 
@@ -132,7 +133,8 @@ def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pro
     LevelWarning
         ``0 < level <= 0.2``, nearly always a tail mass by mistake.
     RuntimeWarning
-        A slice that "omit" leaves empty; its result is NaN.
+        A slice that "omit" leaves empty; its result is NaN. Moments outside the domain of "cornish_fisher"; the result
+        is the historical estimate.
 
     See Also
     --------
@@ -156,12 +158,21 @@ def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pro
     instruction set nor number of threads, to the last bit. Infinite losses in the tail give inf, infinities of both
     signs NaN.
 
+    The other estimators need finite outcomes and give the tail mean of a fitted distribution: ``normal`` with the
+    sample's mean and standard deviation (divisor n); ``student_t`` by maximum likelihood of location, scale and degrees
+    of freedom above 1, a fit that does not converge being an error; ``cornish_fisher``, the modified ES of [3]_, with
+    the historical estimate as its fallback; ``kernel``, the sample smoothed by a Gaussian kernel, the bandwidth by
+    Silverman's rule of thumb, ``0.9 min(sd, IQR / 1.34) n ** -0.2`` [4]_.
+
     References
     ----------
     .. [1] Acerbi, C. and Tasche, D. (2002). On the coherence of expected shortfall. Journal of Banking & Finance 26(7),
        1487-1503, definition 2.6.
     .. [2] Rockafellar, R. T. and Uryasev, S. (2000). Optimization of conditional value-at-risk. Journal of Risk 2(3),
        21-41, equation (5).
+    .. [3] Boudt, K., Peterson, B. and Croux, C. (2008). Estimation and decomposition of downside risk for portfolios
+       with non-normal returns. Journal of Risk 11(2), 79-103.
+    .. [4] Silverman, B. W. (1986). Density Estimation for Statistics and Data Analysis, equation (3.31).
 
     Examples
     --------
