@@ -171,7 +171,7 @@ class TestOptions:
         assert of_prices["worst"][0]["row"] == of_returns["worst"][0]["row"] + 1
 
     def test_missing_values_are_left_out_on_demand(self, call, tmp_path):
-        frame = pd.DataFrame(RETURNS[:50, :2], columns=["A", "B"])
+        frame = pd.DataFrame(RETURNS[:50, :2].copy(), columns=["A", "B"])
         frame.loc[3, "B"] = np.nan
         frame.to_csv(tmp_path / "gaps.csv", index=False)
         result = json_of(call("gaps.csv", "--nan", "omit", *QUICK, "--json")[1])
@@ -275,7 +275,7 @@ MISTAKES = [
     (["good.csv", "--method", "magic"], ["--method", "magic", "historical"]),
     (["good.csv", "--tail", "left"], ["--tail", "left", "lower"]),
     (["good.csv", "--nan", "drop"], ["--nan", "drop", "omit"]),
-    (["good.csv", "--jsn"], ["No such option: --jsn", "--json"]),
+    (["good.csv", "--jsn"], ["No such option", "--jsn", "--json"]),
     (["good.csv", "--column"], ["--column"]),
     (["good.csv", "zero.csv"], ["zero.csv"]),
     (["--column", "NOPE"], ["(embedded data): no column NOPE", "AAPL"]),
