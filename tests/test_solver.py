@@ -545,6 +545,12 @@ def test_hardly_any_room_between_rows_and_bounds_divides_nothing_by_zero(way, se
     assert_agrees(random_program(seed, **kinds).program)
 
 
+def test_rows_that_are_nearly_parallel_are_met():
+    returns = [[0.01, -0.02], [-0.03, 0.01], [0.02, 0.03]]
+    wedge = {"A_ub": [[1, -1], [-1, 0.999]], "b_ub": [0, -9e-4]}
+    np.testing.assert_allclose(minimize_es(returns, 0.5, budget=None, **wedge).weights, 0.9, rtol=1e-6)
+
+
 @pytest.mark.parametrize("seed", [19, 1571, 3001, 3752])
 def test_multipliers_belong_to_bounds_of_the_program_and_not_to_those_that_follow(way, seed):
     program = random_program(seed).program

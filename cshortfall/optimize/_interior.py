@@ -40,20 +40,24 @@ def interior(s: ScaledProgram, time_limit: float | None) -> tuple[Floats, float]
     if s.b_ub.size:
         rows.append(hstack([csr_array(s.A_ub), csr_array(np.linalg.norm(s.A_ub, axis=1)[:, None])]))
         sides.append(s.b_ub)
-    # Of the points with the same slack one near the bounds: a variable that could go far would, otherwise.
+    # Of the points with the same slack one near the bounds: a variable that could go far would, otherwise. Between rows
+    # that are nearly parallel nearness is worth more than what little slack there is; that is then looked for alone.
     near = np.where(free, SMALL / n * (below.astype(float) - above.astype(float)), 0.0)
-    end = solve_linear(
-        np.append(near, -1.0),
-        vstack(rows).tocsr() if rows else None,
-        np.concatenate(sides) if sides else np.zeros(0),
-        hstack([csr_array(s.A_eq), csr_array((s.b_eq.size, 1))]).tocsr() if s.b_eq.size else None,
-        s.b_eq,
-        np.append(np.where(free, -np.inf, s.lower), -1.0),
-        np.append(np.where(free, np.inf, s.upper), 1.0 / n),
-        time_limit=time_limit,
-    )
-    if end.status is Status.LIMIT:
-        raise OutOfTimeError
+    for cost in (near, np.zeros(n)):
+        end = solve_linear(
+            np.append(cost, -1.0),
+            vstack(rows).tocsr() if rows else None,
+            np.concatenate(sides) if sides else np.zeros(0),
+            hstack([csr_array(s.A_eq), csr_array((s.b_eq.size, 1))]).tocsr() if s.b_eq.size else None,
+            s.b_eq,
+            np.append(np.where(free, -np.inf, s.lower), -1.0),
+            np.append(np.where(free, np.inf, s.upper), 1.0 / n),
+            time_limit=time_limit,
+        )
+        if end.status is Status.LIMIT:
+            raise OutOfTimeError
+        if end.status is not Status.OPTIMAL or end.x[-1] > ALLOWED:
+            break
     if end.status is not Status.OPTIMAL or end.x[-1] < -ALLOWED:
         return None
     v = feasible(s, end.x[:-1])
