@@ -11,6 +11,7 @@ import cshortfall
 from cshortfall.optimize import (
     Constraints,
     ESLimit,
+    OptimizationError,
     maximize_ratio,
     maximize_return,
     minimize_es,
@@ -174,6 +175,40 @@ def test_best_ratio_is_the_best_of_the_frontier(scale):
     assert least == pytest.approx(0.0, abs=1e-7 * result.es)
     assert weights_of(result).max() <= 0.6 + 1e-9
     assert weights_of(result).sum() == pytest.approx(1.0, abs=1e-9)
+
+
+SMALLER_TOO = {
+    "bounds": {"budget": 0, "bounds": (-1, 1)},
+    "gross": {"budget": None, "bounds": None, "gross": 2},
+    "budget": {"budget": (0, 1)},
+    "es_limits": {"budget": 0, "bounds": None, "es_limits": [(0.03, 0.9)]},
+}
+
+
+@pytest.mark.parametrize("kind", SMALLER_TOO)
+def test_where_smaller_portfolios_are_allowed_too_the_best_ratio_is_that_of_the_largest(kind):
+    returns = heavy_tailed(1, 500, 8) + 0.0005
+    result = maximize_ratio(returns, 0.95, **SMALLER_TOO[kind])
+    assert 0 <= result.gap <= TOL
+    used = {
+        "bounds": np.abs(result.weights).max(),
+        "gross": np.abs(result.weights).sum() / 2,
+        "budget": result.weights.sum(),
+        "es_limits": cshortfall.es(returns @ result.weights, 0.9) / 0.03,
+    }
+    assert used[kind] == pytest.approx(1.0, rel=1e-9)
+    # Dinkelbach again.
+    least = minimize_es(returns, 0.95, mean_weight=1 / result.ratio, **SMALLER_TOO[kind])
+    assert least.objective == pytest.approx(0.0, abs=1e-7 * result.es)
+
+
+def test_what_a_stopped_search_for_the_best_ratio_leaves_are_weights_of_the_budget():
+    with pytest.raises(OptimizationError) as stopped:
+        maximize_ratio(RETURNS + 0.002, LEVEL, budget=2, callback=lambda progress: True)
+    weights = stopped.value.weights
+    assert weights.sum() == pytest.approx(2.0)
+    outcomes = (RETURNS + 0.002) @ weights
+    assert stopped.value.value == pytest.approx(-outcomes.mean() / cshortfall.es(outcomes, LEVEL))
 
 
 def test_ratio_of_portfolios_without_a_size():

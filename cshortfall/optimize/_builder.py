@@ -94,6 +94,14 @@ class Builder:
             self._distances[key] = (columns, signs)
         return self._distances[key]
 
+    def with_distances(self, v: Floats) -> Floats:
+        """Return values of the variables in which absolute differences are what the weights make them."""
+        v = v.copy()
+        for (reference, _), (columns, _) in self._distances.items():
+            apart = columns >= self.assets.count
+            v[columns[apart]] = np.abs(v[: self.assets.count] - np.frombuffer(reference))[apart]
+        return v
+
     def charge(self, costs: Floats) -> None:
         """Let changes of the holdings cost something."""
         assert self.current is not None

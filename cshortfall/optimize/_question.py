@@ -17,7 +17,7 @@ from cshortfall.optimize._inputs import read_not_negative, read_scenarios
 from cshortfall.optimize._progress import Callback, Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cshortfall._arguments import Floats
     from cshortfall.optimize._builder import Builder
@@ -91,8 +91,17 @@ class Question:
         """Since the call."""
         return time.perf_counter() - self.begun
 
-    def solve(self, program: Program, state: object = None, tol: float | None = None) -> Solution:
-        """Solve a program within what is left of the time; errors carry weights under the assets' names."""
+    def solve(
+        self,
+        program: Program,
+        state: object = None,
+        tol: float | None = None,
+        scale: Callable[[Floats], float] | None = None,
+    ) -> Solution:
+        """Solve a program within what is left of the time; errors carry weights under the assets' names.
+
+        `scale` tells what the variables are divided by to be weights.
+        """
         options, left = self.options, None
         if options.time_limit is not None:
             left = options.time_limit - self.seconds
@@ -111,6 +120,8 @@ class Question:
             except InfeasibleError as error:
                 raise self._explained(program, error) from None
             except OptimizationError as error:
+                if error.weights is not None and scale is not None:
+                    error.weights = np.asarray(error.weights) / scale(error.weights)
                 self._label(error)
                 raise
         _check_feasible(program, solution)

@@ -30,10 +30,10 @@ import numpy as np
 
 from cshortfall import _arguments
 from cshortfall.optimize._constraints import ESLimit, read_limits
-from cshortfall.optimize._errors import InfeasibleError, UnboundedError
 from cshortfall.optimize._inputs import read_benchmark, read_level, read_number
 from cshortfall.optimize._program import RiskTerm
-from cshortfall.optimize._question import cost_of, linear_part, read_question
+from cshortfall.optimize._question import cost_of, read_question
+from cshortfall.optimize._ratio import best_ratio
 from cshortfall.optimize._result import OptimizationResult, base_mean, finish
 
 if TYPE_CHECKING:
@@ -41,15 +41,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from cshortfall._arguments import Floats
-    from cshortfall.optimize._builder import Builder
-    from cshortfall.optimize._program import Program, Solution
     from cshortfall.optimize._question import Keywords, KeywordsButCurrent, Question
-
-_NOTHING = 1e-9
-"""Scale or ES of a homogeneous program that is none, relative to its weights or its mean."""
-_ROUNDING = 1e-12
-"""Mean that is none, relative to the standard deviation."""
 
 
 def minimize_es(
@@ -233,7 +225,8 @@ def maximize_ratio(returns: Any, level: float = 0.975, **keywords: Unpack[Keywor
     -----
     ES is positively homogeneous. With :math:`y = \kappa x` and :math:`\kappa \ge 0` the ratio is largest where
     :math:`ES(y)` is least among those of mean one [1]_, every constraint :math:`a^T x \le b` being
-    :math:`a^T y \le b \kappa`.
+    :math:`a^T y \le b \kappa`. Where the constraints allow the multiples below one of every portfolio
+    too, as those of a budget of zero may, the largest multiple is returned: all have the same ratio.
 
     References
     ----------
@@ -259,108 +252,7 @@ def maximize_ratio(returns: Any, level: float = 0.975, **keywords: Unpack[Keywor
     builder = question.constraints.build(question.assets, question.mean)
     limits = question.constraints.limits(builder, question.scenarios)
     program = builder.program(cost_of(builder, np.zeros(question.assets.count), 1.0), [(1.0, term)], limits)
-    gain = -cost_of(builder, -question.mean, 1.0)
-    unit = float(np.median(question.scenarios.deviation())) or 1.0
-    _check_positive_mean(question, program, gain, unit)
-    solution = question.solve(_homogeneous(program, gain, unit))
-    return _finish_ratio(question, builder, program, term, solution, unit)
-
-
-def _homogeneous(program: Program, gain: Floats, unit: float) -> Program:
-    """Return the program of y = kappa v and, last, kappa, in which the gain of y is one unit."""
-    n = program.n_variables
-    finite_lower = np.flatnonzero(np.isfinite(program.lower) & (program.lower != 0))
-    finite_upper = np.flatnonzero(np.isfinite(program.upper) & (program.upper != 0))
-    eye = np.eye(n)
-    rows = np.concatenate([program.A_ub, -eye[finite_lower], eye[finite_upper]])
-    limits = np.concatenate([program.b_ub, -program.lower[finite_lower], program.upper[finite_upper]])
-    kappa = np.concatenate([limits, program.b_eq, [limit.limit for limit in program.limits]])
-    # Where no constraint has a size, neither has the portfolio: kappa is then one.
-    free = not kappa.any()
-    return replace(
-        program,
-        cost=np.append(program.cost, 0.0),
-        lower=np.append(np.where(program.lower == 0, 0.0, -np.inf), 1.0 if free else 0.0),
-        upper=np.append(np.where(program.upper == 0, 0.0, np.inf), 1.0 if free else np.inf),
-        A_eq=np.concatenate([np.column_stack([program.A_eq, -program.b_eq]), [np.append(gain, 0.0)]]),
-        b_eq=np.append(np.zeros_like(program.b_eq), unit),
-        A_ub=np.column_stack([rows, -limits]),
-        b_ub=np.zeros(len(limits)),
-        names_eq=(*program.names_eq, "positive mean"),
-        names_ub=(*program.names_ub, *("" for _ in range(len(limits) - len(program.b_ub)))),
-        limits=tuple(replace(limit, slope=np.append(limit.slope, -limit.limit), limit=0.0) for limit in program.limits),
-    )
-
-
-def _check_positive_mean(question: Question, program: Program, gain: Floats, unit: float) -> None:
-    """Refuse constraints that nothing satisfies, and those that leave no positive mean."""
-    try:
-        best = question.solve(linear_part(program, -gain))
-    except UnboundedError:
-        return
-    largest = float(gain @ best.v)
-    if largest > _ROUNDING * unit:
-        return
-    raise InfeasibleError(
-        f"no weights that satisfy the constraints have a positive mean net of costs (the largest is "
-        f"{largest:.6g}), so no ratio of mean to ES is worth having",
-        violation=max(-largest, 0.0) / unit,
-        conflict=("positive mean",),
-        weights=question.assets.label(best.v[: question.assets.count]),
-    )
-
-
-def _unscaled(program: Program, solution: Solution, factor: float) -> Solution:
-    """Return the solution of a homogeneous program in terms of the program that it was made from."""
-    n, m = program.n_variables, len(program.b_ub)
-    kappa = float(solution.v[-1])
-    bounds = solution.duals_bounds[:n].copy()
-    # Bounds other than zero had become rows, in this order.
-    lower = np.flatnonzero(np.isfinite(program.lower) & (program.lower != 0))
-    upper = np.flatnonzero(np.isfinite(program.upper) & (program.upper != 0))
-    bounds[lower] -= solution.duals_ub[m : m + lower.size]
-    bounds[upper] += solution.duals_ub[m + lower.size :]
-    return replace(
-        solution,
-        v=solution.v[:-1] / kappa,
-        duals_eq=factor * kappa * solution.duals_eq[:-1],
-        duals_ub=factor * kappa * solution.duals_ub[:m],
-        duals_bounds=factor * kappa * bounds,
-        duals_limits=factor * kappa * solution.duals_limits,
-    )
-
-
-def _finish_ratio(
-    question: Question, builder: Builder, program: Program, term: RiskTerm, solution: Solution, unit: float
-) -> OptimizationResult:
-    """Return the result of the homogeneous program, or say why there is no best ratio."""
-    n, label = question.assets.count, question.assets.label
-    y, kappa = solution.v[:-1], float(solution.v[-1])
-    if kappa <= _NOTHING * float(np.abs(y).max(initial=0.0)):
-        raise UnboundedError(
-            "mean/ES grows towards weights of any size; bound the weights or give a budget", ray=label(y[:n])
-        )
-    if solution.objective <= _NOTHING * unit:
-        weights = label(y[:n] / kappa)
-        raise UnboundedError(
-            "some weights have a positive mean and no ES, so that mean/ES has no maximum; raise the level or use "
-            "minimize_es",
-            ray=weights,
-            weights=weights,
-        )
-    ratio = unit / solution.objective
-    bound = unit / solution.lower_bound if solution.lower_bound > 0 else np.inf
-    return finish(
-        question,
-        builder,
-        program,
-        _unscaled(program, solution, ratio**2 / unit),
-        [(1.0, term)],
-        term.level,
-        objective=-ratio,
-        lower_bound=-bound,
-        gap=max(bound / ratio - 1.0, 0.0),
-    )
+    return best_ratio(question, builder, program, term)
 
 
 def track(
