@@ -92,6 +92,27 @@ def test_names_in_conflicts_are_the_columns():
     assert "upper bound of CVX" in caught.value.conflict
 
 
+def test_names_in_conflicts_with_limits_of_es_are_the_columns():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(RETURNS, columns=["AAPL", "MSFT", "XOM", "CVX"])
+    with pytest.raises(InfeasibleError) as caught:
+        minimize_es(frame, LEVEL, bounds=(0, 0.6), mean=[1, 2, 3, 4], return_target=3.6, es_limits=[(0, LEVEL)])
+    assert "upper bound of CVX" in caught.value.conflict
+
+
+@pytest.mark.parametrize("whole", [{}, {"cardinality": 2}])
+def test_of_several_limits_of_es_that_nothing_keeps_one_is_enough_for_a_conflict(whole):
+    limits = [ESLimit(0, LEVEL, name="usual"), ESLimit(0, 0.5, name="lenient"), ESLimit(0, 0.97, name="rare")]
+    with pytest.raises(InfeasibleError) as caught:
+        minimize_es(RETURNS, LEVEL, es_limits=limits, **whole)
+    assert set(caught.value.conflict) - {"cardinality"} in ({name, "budget"} for name in ("usual", "lenient", "rare"))
+
+
+def test_a_budget_that_lots_miss_is_a_conflict_of_its_own():
+    with pytest.raises(InfeasibleError, match="budget cannot hold by whole numbers"):
+        minimize_es(RETURNS, LEVEL, lot_size=0.3)
+
+
 @pytest.mark.parametrize("scale", [1e-7, 1.0, 1e2])
 def test_a_limit_of_es_out_of_reach(scale):
     returns = scale * RETURNS

@@ -86,7 +86,7 @@ def test_rows_without_a_name_are_never_blamed():
         b_ub=[0, 0, 0.2, 0.1],
         names_ub=("", "", "cap", "rest"),
     )
-    error = explain(given, ["a", "b", "c", "d"])
+    error = explain(given)
     assert set(error.conflict) == {"budget", "cap", "rest"}
     # The cap counts twice: one unit more of it is one more of x0 as well.
     assert error.violation == pytest.approx(0.5 / 2)

@@ -183,4 +183,5 @@ class Builder:
             names_ub=names["ub"],
             limits=tuple(replace(limit, slope=self._padded(limit.slope)) for limit in limits),
             integers=whole if whole.any() else None,
+            assets=self.assets.names,
         )

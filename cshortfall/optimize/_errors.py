@@ -38,7 +38,8 @@ class InfeasibleError(OptimizationError):
     violation : float
         The least sum of violations that any weights reach, rows scaled to a largest coefficient of one.
     conflict : tuple of str
-        Names of constraints that cannot hold together; without any one of them the others can.
+        Names of constraints that cannot hold together. Without any one of them the others can, unless weights are
+        whole numbers of something.
     """
 
     def __init__(self, message: str, *, violation: float, conflict: tuple[str, ...], **known: Any) -> None:

@@ -96,27 +96,26 @@ class _Entries:
         return tighter_lower, tighter_upper
 
 
-def explain(program: Program, assets: Sequence[object] | None = None) -> InfeasibleError | None:
+def explain(program: Program) -> InfeasibleError | None:
     """Say why no variables satisfy the linear part of a program; None where some do.
 
-    Limits of ES are left out. `assets` are the names in messages, by default the positions.
+    Limits of ES are left out.
     """
-    part = _LinearPart(program, assets)
+    part = _LinearPart(program)
     violation = part.least_violation()
     if violation <= _FEASIBLE:
         return None
     conflict = part.conflict()
+    together = "together" if len(conflict) > 1 else "by whole numbers" if part.whole.any() else "by itself"
     return InfeasibleError(
-        f"no weights satisfy the constraints: {listed(conflict)} cannot hold together (the least violation is "
+        f"no weights satisfy the constraints: {listed(conflict)} cannot hold {together} (the least violation is "
         f"{violation:.3g}); loosen or drop one of them",
         violation=violation,
         conflict=conflict,
     )
 
 
-def explain_limits(
-    program: Program, solve: Callable[[Program], Solution], assets: Sequence[object] | None = None
-) -> InfeasibleError | None:
+def explain_limits(program: Program, solve: Callable[[Program], Solution]) -> InfeasibleError | None:
     """Say why no variables satisfy the limits of ES along with the linear part, which can be satisfied by itself.
 
     None where some do. `solve` minimises programs; the violation is the least sum of what the ESs exceed their limits
@@ -126,24 +125,35 @@ def explain_limits(
     violation = float(relaxed.v[program.n_variables :].sum())
     if relaxed.lower_bound <= 1e-9 * max(relaxed.scale, np.finfo(float).tiny):
         return None
-    part = _LinearPart(program, assets)
-    size = np.concatenate([part.sizes[: part.n_ub] * relaxed.duals_ub, part.sizes[part.n_ub :] * relaxed.duals_eq])
-    duals = np.abs(np.concatenate([size, relaxed.duals_bounds[: program.n_assets]]))
-    holding = duals > _HOLDS * max(float(duals.max(initial=0.0)), np.finfo(float).tiny)
-    rows = [part.names[i] for i in np.flatnonzero(holding[: len(part.names)]) if part.names[i]]
-    bounds = [
-        part.bound_name(j, relaxed.duals_bounds[j] > 0) for j in np.flatnonzero(holding[len(part.names) :]).tolist()
-    ]
-    limits = [
-        limit.name for limit, dual in zip(program.limits, relaxed.duals_limits, strict=True) if abs(dual) > _HOLDS
-    ]
-    conflict = (*limits, *rows, *bounds)
+    holding = [limit for limit, dual in zip(program.limits, relaxed.duals_limits, strict=True) if abs(dual) > _HOLDS]
+    conflict = (*(limit.name for limit in holding), *_linear_conflict(program, relaxed))
+    for limit in holding if len(program.limits) > 1 else ():
+        fewer = explain_limits(
+            replace(program, limits=tuple(other for other in program.limits if other is not limit)), solve
+        )
+        if fewer is not None:
+            conflict = fewer.conflict
+            break
     return InfeasibleError(
         f"no weights satisfy the constraints: {listed(conflict)} cannot hold together (ES exceeds its limits by at "
         f"least {violation:.3g}); loosen or drop one of them",
         violation=violation,
         conflict=conflict,
     )
+
+
+def _linear_conflict(program: Program, relaxed: Solution) -> list[str]:
+    """Return the names of the rows and bounds that keep the excess of the ES limits where it is."""
+    part = _LinearPart(program)
+    if program.integers is not None:
+        # The multipliers are those of one branch only.
+        return [name for name in part.names if name]
+    size = np.concatenate([part.sizes[: part.n_ub] * relaxed.duals_ub, part.sizes[part.n_ub :] * relaxed.duals_eq])
+    duals = np.abs(np.concatenate([size, relaxed.duals_bounds[: program.n_assets]]))
+    holding = duals > _HOLDS * max(float(duals.max(initial=0.0)), np.finfo(float).tiny)
+    rows = [part.names[i] for i in np.flatnonzero(holding[: len(part.names)]) if part.names[i]]
+    bounds = np.flatnonzero(holding[len(part.names) :]).tolist()
+    return [*rows, *(part.bound_name(j, relaxed.duals_bounds[j] > 0) for j in bounds)]
 
 
 def _relaxed_limits(program: Program) -> Program:
@@ -185,11 +195,10 @@ class _LinearPart:
     Constraint i is row i of A_ub, then of A_eq; then come the lower bounds of the assets and their upper ones.
     """
 
-    def __init__(self, program: Program, assets: Sequence[object] | None) -> None:
+    def __init__(self, program: Program) -> None:
         self.program = program
         self.n_ub = len(program.b_ub)
         self.names = (*program.names_ub, *program.names_eq)
-        self._assets = assets
         rows = np.concatenate([program.A_ub, program.A_eq])
         sizes = np.abs(rows).max(axis=1, initial=0.0)
         self.sizes = np.where(sizes > 0, sizes, 1.0)
@@ -197,13 +206,13 @@ class _LinearPart:
         self._limits = np.concatenate([program.b_ub, program.b_eq]) / self.sizes
         self._named = np.array([bool(name) for name in self.names], dtype=bool)
         n = program.n_variables
-        self._whole = np.zeros(n, dtype=bool) if program.integers is None else program.integers
+        self.whole = np.zeros(n, dtype=bool) if program.integers is None else program.integers
         self._duals: Floats = np.zeros(0)
         self._checks = 0
 
     def bound_name(self, asset: int, lower: bool) -> str:
         """Return the name of a bound of an asset."""
-        return bound_name(asset if self._assets is None else self._assets[asset], lower)
+        return bound_name(asset if self.program.assets is None else self.program.assets[asset], lower)
 
     def least_violation(self, kept: NDArray[np.bool_] | None = None) -> float:
         """Return the least sum of violations of the named rows among those kept."""
@@ -226,7 +235,7 @@ class _LinearPart:
             A_eq=hstack([self._rows[parts[1]], none_eq, slack_eq, -slack_eq]),
             b_eq=self._limits[parts[1]],
             bounds=np.column_stack([np.pad(lower, (0, extra)), np.pad(upper, (0, extra), constant_values=np.inf)]),
-            integrality=np.pad(self._whole, (0, extra)) if self._whole.any() else None,
+            integrality=np.pad(self.whole, (0, extra)) if self.whole.any() else None,
             method="highs",
             options={"time_limit": _PATIENCE},
         )
@@ -236,7 +245,7 @@ class _LinearPart:
         if answer.status != 0:
             # The definitions alone contradict each other: no slack of a constraint helps.
             return np.inf
-        if not self._whole.any():
+        if not self.whole.any():
             self._duals = np.zeros(keep.size)
             self._duals[parts[0]], self._duals[parts[1]] = answer.ineqlin.marginals, answer.eqlin.marginals
             self._duals[m:] = np.concatenate(

@@ -225,6 +225,7 @@ class Question:
             names_ub=("premium_budget",) * rows,
             limits=() if es_limit is None else (RiskLimit(term, slope, es_limit, "es_limit"),),
             integers=self.whole if self.whole.any() else None,
+            assets=self.menu.names,
         )
 
     def _solve(self, es_limit: float | None, budget: float | None) -> HedgeResult:

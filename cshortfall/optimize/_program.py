@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from cshortfall._arguments import Floats
@@ -64,6 +66,8 @@ class Program:
     names_ub: tuple[str, ...]
     limits: tuple[RiskLimit, ...] = ()
     integers: NDArray[np.bool_] | None = None
+    assets: Sequence[object] | None = None
+    """What messages call the assets; by default their positions."""
 
     @property
     def n_variables(self) -> int:

@@ -136,10 +136,12 @@ class Question:
 
     def _explained(self, program: Program, error: InfeasibleError) -> InfeasibleError:
         """Return the error with the violation and the conflict, as far as these can be told."""
-        own = explain(program, self.assets.names)
-        if own is None and program.limits and not error.conflict:
+        if error.conflict:
+            return error
+        own = explain(program)
+        if own is None and program.limits:
             try:
-                own = explain_limits(program, _dispatch(program), self.assets.names)
+                own = explain_limits(program, _dispatch(program))
             except OptimizationError:
                 own = None
         return error if own is None else own
