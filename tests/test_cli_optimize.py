@@ -148,6 +148,14 @@ class TestAnswers:
         assert list(result["weights"]) == list(NAMES)
         assert result["es"] == pytest.approx(minimize_es(RETURNS[1:200], probabilities=weights[1:]).es, rel=1e-7)
 
+    def test_numbers_that_look_like_prices_are_used_as_they_are_but_not_in_silence(self, call, tmp_path):
+        frame = pd.DataFrame(np.cumprod(1 + RETURNS[:200], axis=0), columns=NAMES)
+        frame.to_csv(tmp_path / "prices.csv", index=False)
+        code, output, errors = call("optimize", "prices.csv", "--json")
+        assert (code, len(errors)) == (0, 1)
+        assert "if they are prices, say --prices" in errors[0]
+        assert json_of(output)["es"] == pytest.approx(minimize_es(frame).es, rel=1e-9)
+
 
 class TestTables:
     def test_it_prints_figures_weights_duals_worst_days_and_frontier(self, call):
@@ -285,7 +293,7 @@ MISTAKES = [
     (["--max-weight", "nan"], ["--max-weight"]),
     (["--objective", "max-return"], ["--objective max-return needs --es-limit"]),
     (["--objective", "best"], ["--objective", "best", "min-es"]),
-    (["--objective", "max-ratio", "--cardinality", "2"], ["cardinality"]),
+    (["--objective", "max-ratio", "--cardinality", "2"], ["--cardinality does not go with --objective max-ratio"]),
     (["--objective", "max-ratio", "--mean-weight", "2"], ["--mean-weight does not go with"]),
     (["--objective", "risk-parity", "--gross", "1"], ["risk-parity", "--gross"]),
     (["--objective", "risk-parity", "--max-weight", "1"], ["risk-parity", "--max-weight"]),

@@ -32,7 +32,7 @@ from cshortfall._commands.options import (
 )
 from cshortfall._commands.sample import Sample, read_sample, source_of, unit_of_rows
 from cshortfall._observations import Observations
-from cshortfall.cli import InputError, OptimumError
+from cshortfall.cli import InputError, OptimumError, complain
 
 if TYPE_CHECKING:
     from cshortfall._arguments import Floats
@@ -167,6 +167,8 @@ def optimize(
             file, list(dict.fromkeys(column or [])), weights, prices=prices, nan_policy=nan.value, header=header
         )
         table, probabilities, missing = _complete(sample, weights, nan.value)
+    if not prices and (table.values > 0).all():
+        complain("warning", f"{source}: all numbers are positive; if they are prices, say --prices")
     options = {"probabilities": probabilities, "tol": tol, "time_limit": time_limit}
     with _optimising(), warnings_as_lines():
         result, points = _solve(
@@ -285,6 +287,12 @@ def _solve(
     returns = pyarrow.table(dict(zip(table.names, table.values.T, strict=True)))
     if mean_weight and objective is not Objective.MIN_ES:
         raise InputError(f"--mean-weight does not go with --objective {objective.value}")
+    whole = [name for name in ("cardinality", "min_position", "lot_size") if constraints[name] is not None]
+    if whole and objective is Objective.MAX_RATIO:
+        raise InputError(
+            f"{_option(whole[0])} does not go with --objective {objective.value}; see mean/ES of --objective min-es "
+            "--frontier 20"
+        )
     result: OptimizationResult | RiskBudget
     if objective is Objective.RISK_PARITY:
         result = _risk_parity(returns, level, constraints, options)
