@@ -654,6 +654,10 @@ def test_every_function_is_documented_with_an_example_that_runs(name):
     assert doctest.DocTestRunner(verbose=False).run(example).failed == 0
 
 
+def test_the_example_of_the_module_runs():
+    assert doctest.testmod(module).failed == 0
+
+
 def test_the_module_is_imported_when_it_is_named():
     code = (
         "import sys, cshortfall; print('cshortfall.decompose' in sys.modules);"

@@ -1,5 +1,6 @@
 """Passes over scenarios against sorts and masks: the same tail from every layout, type, thread count and division."""
 
+import doctest
 import hashlib
 import itertools
 
@@ -398,6 +399,16 @@ def test_probabilities_that_are_none_are_refused(probabilities, message):
 def test_returns_of_another_shape_are_refused(rows):
     with pytest.raises(ValueError, match="returns must have shape"):
         ArrayScenarios(rows)
+
+
+def test_what_cannot_be_read_again_is_refused():
+    with pytest.raises(TypeError, match="blocks must be a function that returns a new iterator each time"):
+        BlockScenarios(iter([np.ones((3, 2))]))
+
+
+def test_the_example_of_blocks_runs():
+    failed, attempted = doctest.testmod(_blocks)
+    assert (failed, attempted > 0) == (0, True)
 
 
 def test_blocks_that_do_not_fit_are_refused():

@@ -10,7 +10,7 @@ scenarios of the portfolio.
 >>> returns = np.array([[1.0, -2.0], [-3.0, 1.0], [2.0, 0.0], [-1.0, -1.0]])
 >>> parts = decompose(returns, [0.5, 0.5], 0.5)
 >>> parts.es, parts.component
-(1.0, array([1. , 0. ]))
+(1.0, array([1., 0.]))
 """
 
 from cshortfall.decompose._elliptical import EllipticalComponents, elliptical_components

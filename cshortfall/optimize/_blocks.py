@@ -58,17 +58,39 @@ class BlockScenarios(OwnScenarios):
         (rows, n_assets), of any numbers of rows, or pairs of such an array and the probabilities of its rows, of any
         scale. float64 and float32 are not copied.
 
+    Raises
+    ------
+    TypeError
+        `blocks` cannot be called, or blocks hold no real numbers.
+    ValueError
+        No scenario, blocks of different widths, probabilities that are negative or missing for some; a return that is
+        not finite.
+
     Notes
     -----
     The scenarios are read once to count them. A pass predicts from a sample where the edge of the tail will be, sums
     the rows far above it and keeps those near it. Counts are exact: if the edge turns out to lie elsewhere, the blocks
     are read again, with the edge known.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cshortfall.optimize import BlockScenarios, minimize_es
+    >>> returns = np.array([[0.04, -0.02], [-0.03, 0.01], [0.02, 0.00], [-0.01, 0.03]])
+    >>> scenarios = BlockScenarios(lambda: np.array_split(returns, 2))
+    >>> minimize_es(scenarios, 0.75).weights.round(6)
+    array([0.3, 0.7])
     """
 
     _mean: Floats
     _sample: ArrayScenarios
 
     def __init__(self, blocks: Callable[[], Iterable[Any]]) -> None:
+        if not callable(blocks):
+            raise TypeError(
+                f"blocks must be a function that returns a new iterator each time, got {_arguments.shown(blocks)}; "
+                "they are read once for each pass"
+            )
         self._blocks = blocks
         self.passes = 1
         self.n_scenarios = 0

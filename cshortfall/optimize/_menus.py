@@ -230,6 +230,12 @@ def protective_calls(
     """Return calls on one underlying, which protect a book that is short of it.
 
     Parameters, results and errors are those of `protective_puts`; `value` is of calls.
+
+    Examples
+    --------
+    >>> from cshortfall.optimize.hedging import protective_calls
+    >>> protective_calls([100], [3.5], scenarios=[80.0, 105.0, 110.0]).payoffs.ravel()
+    array([ 0.,  5., 10.])
     """
     legs = [_Leg("strikes", strikes, 1.0, _call_payoff, value)]
     return _options(legs, premiums, scenarios, time_left, contract_size, name)
