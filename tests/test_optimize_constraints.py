@@ -282,7 +282,7 @@ WRONG = {
     "es_limit_kind": ({"es_limits": ["0.1"]}, TypeError, r"es_limits\[0\] must be an ESLimit"),
     "es_limit_value": ({"es_limits": [ESLimit(np.inf)]}, ValueError, r"es_limits\[0\].limit must be finite"),
     "tol": ({"tol": 0}, ValueError, "tol must be positive"),
-    "tol_negative": ({"tol": -1}, ValueError, "tol must not be negative"),
+    "tol_negative": ({"tol": -1}, ValueError, "tol must be positive"),
     "iterations": ({"max_iterations": 0}, ValueError, "max_iterations must be at least 1"),
     "time": ({"time_limit": 0}, ValueError, "time_limit must be positive"),
     "callback": ({"callback": 3}, TypeError, "callback must be callable"),

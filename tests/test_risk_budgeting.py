@@ -234,7 +234,7 @@ def test_limits_end_the_search_with_the_best_weights():
         assert caught.value.value == pytest.approx(objective, abs=1e-9)
         assert caught.value.lower_bound <= seen[-1].value
     with pytest.raises(TimeLimitError):
-        risk_budget(returns, 0.95, time_limit=0.0)
+        risk_budget(returns, 0.95, time_limit=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -243,11 +243,13 @@ def test_limits_end_the_search_with_the_best_weights():
         ({"budgets": [1, 0, 1]}, ValueError, "budgets must be positive, got 0.0 for asset 1"),
         ({"budgets": [1, -1, 1]}, ValueError, "budgets must be positive, got -1.0 for asset 1"),
         ({"budgets": [1, 1]}, ValueError, "budgets must be"),
-        ({"budgets": {0: 1.0}}, ValueError, "budgets must be finite, got nan for asset 1"),
+        ({"budgets": {0: 1.0}}, ValueError, "budgets must be positive, got 0.0 for asset 1"),
         ({"signs": [1, 0, 1]}, ValueError, "signs must be 1 or -1, got 0.0 for asset 1"),
         ({"budget": 0}, ValueError, "budget must be positive"),
         ({"budget": "1"}, TypeError, "budget must be a number"),
         ({"tol": 0}, ValueError, "tol must be positive"),
+        ({"time_limit": -1}, ValueError, "time_limit must be positive"),
+        ({"callback": 3}, TypeError, "callback must be callable"),
         ({"max_iterations": 0}, ValueError, "max_iterations must be at least 1"),
         ({"level": 1.0}, ValueError, "level must be in"),
         ({"level": [0.9]}, ValueError, "level must be one number"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,12 +9,11 @@ import numpy as np
 from cshortfall import _arguments
 from cshortfall.estimate import es, es_var, tail_weights
 from cshortfall.optimize._arbitrage import ArbitrageWarning, find_arbitrage
-from cshortfall.optimize._errors import InfeasibleError, OptimizationError, TimeLimitError, UnboundedError
+from cshortfall.optimize._errors import InfeasibleError, OptimizationError, UnboundedError
 from cshortfall.optimize._feasibility import bound_name
 from cshortfall.optimize._hedge_result import HedgeResult
 from cshortfall.optimize._menus import Menu, read_menu, read_rows
 from cshortfall.optimize._program import Program, RiskLimit, RiskTerm
-from cshortfall.optimize._progress import Reporter
 from cshortfall.optimize._scenarios import ArrayScenarios
 
 if TYPE_CHECKING:
@@ -23,49 +21,7 @@ if TYPE_CHECKING:
 
     from cshortfall._arguments import Floats
     from cshortfall.optimize._program import Solution
-    from cshortfall.optimize._progress import Callback
-
-
-class Limits:
-    """How far the solvers may go; the time is that of all of them together."""
-
-    def __init__(
-        self, tol: Any, max_iterations: Any, time_limit: Any, callback: Callback | None, progress: bool | None
-    ) -> None:
-        self.tol = read_number("tol", tol)
-        if self.tol <= 0:
-            raise ValueError(f"tol must be positive, got {self.tol!r}; use for example tol=1e-8")
-        self.max_iterations = _arguments.read_count("max_iterations", max_iterations)
-        self.end: float | None = None
-        if time_limit is not None:
-            seconds = read_number("time_limit", time_limit)
-            if seconds <= 0:
-                raise ValueError(f"time_limit must be a positive number of seconds, got {seconds!r}")
-            self.end = time.perf_counter() + seconds
-        if callback is not None and not callable(callback):
-            raise TypeError(f"callback must be callable, got {_arguments.shown(callback)}")
-        self.callback = callback
-        self.progress = progress
-
-    def solve(self, program: Program, state: object) -> Solution:
-        """Solve a program within what is left of the time."""
-        if program.integers is None:
-            from cshortfall.optimize._solver import solve
-        else:
-            from cshortfall.optimize._integer import solve_integer as solve
-        left = None if self.end is None else self.end - time.perf_counter()
-        if left is not None and left <= 0:
-            raise TimeLimitError("the time limit was reached")
-        with Reporter(self.callback, self.progress) as report:
-            solution: Solution = solve(
-                program,
-                tol=self.tol,
-                max_iterations=self.max_iterations,
-                time_limit=left,
-                callback=report if report.needed else None,
-                state=state,
-            )
-        return solution
+    from cshortfall.optimize._question import Options
 
 
 class Question:
@@ -80,7 +36,7 @@ class Question:
         whole: NDArray[np.bool_],
         deducted: bool,
         probabilities: Floats | None,
-        limits: Limits,
+        options: Options,
     ) -> None:
         self.book = book
         self.menu = menu
@@ -89,7 +45,7 @@ class Question:
         self.whole = whole
         self.deducted = deducted
         self.probabilities = probabilities
-        self.limits = limits
+        self.options = options
         self.scenarios = ArrayScenarios(menu.payoffs, probabilities)
         self.es_unhedged: float = es(book, level, weights=probabilities)
         # What the solver keeps of the last program, to begin the next one from.
@@ -163,7 +119,7 @@ class Question:
         if self.deducted:
             return best.cost
         # ES does not see the premiums: of many hedges with this ES, within the tolerance, the cheapest.
-        slack = self.limits.tol * max(abs(best.es), best.es_unhedged - best.es)
+        slack = self.options.tol * max(abs(best.es), best.es_unhedged - best.es)
         return min(best.cost, self.least_cost(best.es + slack, None).cost)
 
     def _unreachable(self, es_limit: float, best: HedgeResult) -> OptimizationError:
@@ -231,7 +187,7 @@ class Question:
     def _solve(self, es_limit: float | None, budget: float | None) -> HedgeResult:
         program = self._program(es_limit, budget)
         try:
-            solution = self.limits.solve(program, self.state)
+            solution = self.options.solve(program, self.state)
         except OptimizationError as error:
             if error.weights is not None:
                 error.weights = self.menu.label(np.asarray(error.weights)[: len(self.menu)])
@@ -289,7 +245,7 @@ def read_question(
     quantities: tuple[Any, Any, Any],
     deduct_premiums: Any,
     probabilities: Any,
-    limits: Limits,
+    options: Options,
 ) -> Question:
     """Check what both entry points take; `quantities` are min_quantity, max_quantity and integer."""
     levels, scalar_level = _arguments.read_levels(level)
@@ -303,7 +259,7 @@ def read_question(
     lowest, highest, integer = quantities
     whole = menu.read_flags("integer", integer)
     bounds = _read_bounds(lowest, highest, whole, menu)
-    question = Question(profit, menu, float(levels[0]), bounds, whole, bool(deduct_premiums), mass, limits)
+    question = Question(profit, menu, float(levels[0]), bounds, whole, bool(deduct_premiums), mass, options)
     question.warn_of_arbitrage()
     return question
 
@@ -328,12 +284,3 @@ def _read_bounds(lowest: Any, highest: Any, whole: NDArray[np.bool_], menu: Menu
         )
     # Minus zero, from a cap of zero on what can be sold, is zero.
     return lower + 0.0, upper + 0.0
-
-
-def read_number(name: str, given: Any) -> float:
-    """Check one finite number."""
-    values, _ = _arguments.read_samples(name, given)
-    if values.size != 1:
-        raise ValueError(f"{name} must be one number, got shape {values.shape}")
-    _arguments.check_finite(name, values.reshape(1))
-    return float(values.item())

@@ -149,6 +149,14 @@ def read_not_negative(name: str, value: Any) -> float:
     return number
 
 
+def read_positive(name: str, value: Any, meaning: str) -> float:
+    """Check a positive number; `meaning` tells in messages what it is."""
+    number = read_number(name, value)
+    if number <= 0:
+        raise ValueError(f"{name} must be positive, got {number:.15g}: it is {meaning}")
+    return number
+
+
 def read_level(level: Any, name: str = "level") -> float:
     """Return the one level of a call."""
     levels, scalar = _arguments.read_levels(level)

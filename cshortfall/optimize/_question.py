@@ -13,7 +13,7 @@ from cshortfall import _arguments
 from cshortfall.optimize._constraints import ConstraintKeywords, Constraints
 from cshortfall.optimize._errors import InfeasibleError, OptimizationError, TimeLimitError, UnboundedError
 from cshortfall.optimize._feasibility import explain, explain_limits
-from cshortfall.optimize._inputs import read_not_negative, read_scenarios
+from cshortfall.optimize._inputs import read_positive, read_scenarios
 from cshortfall.optimize._progress import Callback, Reporter
 
 if TYPE_CHECKING:
@@ -56,23 +56,44 @@ class Options:
     callback: Callback | None = None
     progress: bool | None = None
     start: Any = None
+    begun: float = field(default_factory=time.perf_counter, init=False)
 
     def __post_init__(self) -> None:
-        if read_not_negative("tol", self.tol) == 0:
-            raise ValueError("tol must be positive, got 0.0; it is the largest relative gap, for example 1e-8")
+        read_positive("tol", self.tol, "the largest relative gap, for example 1e-8")
         _arguments.read_count("max_iterations", self.max_iterations)
-        if self.time_limit is not None and read_not_negative("time_limit", self.time_limit) == 0:
-            raise ValueError("time_limit must be positive, in seconds, or None; got 0.0")
+        if self.time_limit is not None:
+            read_positive("time_limit", self.time_limit, "in seconds; None is no limit")
         if self.callback is not None and not callable(self.callback):
             raise TypeError(f"callback must be callable, got {_arguments.shown(self.callback)}")
         if self.start is not None and not hasattr(self.start, "state"):
             raise TypeError(f"start must be an earlier OptimizationResult, got {_arguments.shown(self.start)}")
 
+    @property
+    def seconds(self) -> float:
+        """Since the call."""
+        return time.perf_counter() - self.begun
+
+    def solve(self, program: Program, state: object = None, tol: float | None = None) -> Solution:
+        """Solve a program within what is left of the time, which is that of all programs of a call."""
+        left = None if self.time_limit is None else self.time_limit - self.seconds
+        if left is not None and left <= 0:
+            raise TimeLimitError(f"the time limit of {self.time_limit:g} s was reached")
+        with Reporter(self.callback, self.progress, self.begun) as report:
+            solution: Solution = _dispatch(program)(
+                program,
+                tol=self.tol if tol is None else tol,
+                max_iterations=self.max_iterations,
+                time_limit=left,
+                callback=report if report.needed else None,
+                state=state,
+            )
+        return solution
+
 
 _ALLOWED = 1e-6
 """Violation of a constraint, relative to its terms, that a solver may leave."""
 _CONSTRAINTS = tuple(one.name for one in fields(Constraints))
-_OPTIONS = tuple(one.name for one in fields(Options))
+_OPTIONS = tuple(one.name for one in fields(Options) if one.init)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +105,11 @@ class Question:
     mean: Floats
     constraints: Constraints
     options: Options
-    begun: float = field(default_factory=time.perf_counter)
 
     @property
     def seconds(self) -> float:
         """Since the call."""
-        return time.perf_counter() - self.begun
+        return self.options.seconds
 
     def solve(
         self,
@@ -102,28 +122,16 @@ class Question:
 
         `scale` tells what the variables are divided by to be weights.
         """
-        options, left = self.options, None
-        if options.time_limit is not None:
-            left = options.time_limit - self.seconds
-            if left <= 0:
-                raise TimeLimitError(f"the time limit of {options.time_limit:g} s was reached")
-        with Reporter(options.callback, options.progress, self.begun) as report:
-            try:
-                solution: Solution = _dispatch(program)(
-                    program,
-                    tol=options.tol if tol is None else tol,
-                    max_iterations=options.max_iterations,
-                    time_limit=left,
-                    callback=report if report.needed else None,
-                    state=state if state is not None else getattr(options.start, "state", None),
-                )
-            except InfeasibleError as error:
-                raise self._explained(program, error) from None
-            except OptimizationError as error:
-                if error.weights is not None and scale is not None:
-                    error.weights = np.asarray(error.weights) / scale(error.weights)
-                self._label(error)
-                raise
+        state = state if state is not None else getattr(self.options.start, "state", None)
+        try:
+            solution = self.options.solve(program, state, tol)
+        except InfeasibleError as error:
+            raise self._explained(program, error) from None
+        except OptimizationError as error:
+            if error.weights is not None and scale is not None:
+                error.weights = np.asarray(error.weights) / scale(error.weights)
+            self._label(error)
+            raise
         _check_feasible(program, solution)
         return solution
 
@@ -184,7 +192,6 @@ def _dispatch(program: Program) -> Any:
 
 def read_question(function: str, returns: Any, keywords: Mapping[str, Any], name: str = "returns") -> Question:
     """Check what all entry points take; `function` is the name in messages about keywords."""
-    begun = time.perf_counter()
     known = (*_CONSTRAINTS, *_OPTIONS, "probabilities", "mean", "constraints")
     for keyword in keywords:
         if keyword not in known:
@@ -196,7 +203,7 @@ def read_question(function: str, returns: Any, keywords: Mapping[str, Any], name
     scenarios, assets, mean = read_scenarios(name, returns, keywords.get("probabilities"))
     if keywords.get("mean") is not None:
         mean = assets.vector("mean", keywords["mean"], 0.0)
-    return Question(scenarios, assets, mean, constraints, options, begun)
+    return Question(scenarios, assets, mean, constraints, options)
 
 
 def read_constraints(keywords: Mapping[str, Any]) -> Constraints:

@@ -12,9 +12,11 @@ import numpy as np
 
 from cshortfall import _arguments
 from cshortfall.optimize._arbitrage import ArbitrageWarning
-from cshortfall.optimize._hedge_question import Limits, read_number, read_question
+from cshortfall.optimize._hedge_question import read_question
 from cshortfall.optimize._hedge_result import HedgeFrontier, HedgeResult
+from cshortfall.optimize._inputs import read_number
 from cshortfall.optimize._menus import Menu, collars, futures, protective_calls, protective_puts, put_spreads
+from cshortfall.optimize._question import Options
 
 if TYPE_CHECKING:
     from cshortfall.optimize._progress import Callback
@@ -168,7 +170,7 @@ def hedge(
         (min_quantity, max_quantity, integer),
         deduct_premiums,
         probabilities,
-        Limits(tol, max_iterations, time_limit, callback, progress),
+        Options(tol, max_iterations, time_limit, callback, progress),
     )
     budget = None if premium_budget is None else read_number("premium_budget", premium_budget)
     if es_limit is None:
@@ -254,7 +256,7 @@ def hedge_frontier(
         (min_quantity, max_quantity, integer),
         deduct_premiums,
         probabilities,
-        Limits(tol, max_iterations, time_limit, callback, progress),
+        Options(tol, max_iterations, time_limit, callback, progress),
     )
     if premium_budgets is None:
         count = _arguments.read_count("n_points", n_points)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from cshortfall._arguments import read_count
 from cshortfall._results import TailWeights
 from cshortfall.optimize._budget_window import VANISHED, Window, least_es, perfect_hedge, solve_window
 from cshortfall.optimize._errors import IterationLimitError, OptimizationError, TimeLimitError, UnboundedError
-from cshortfall.optimize._inputs import read_level, read_number, read_scenarios
+from cshortfall.optimize._inputs import read_level, read_positive, read_scenarios
 from cshortfall.optimize._progress import Progress, Reporter
+from cshortfall.optimize._question import Options
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -185,20 +185,20 @@ def risk_budget(
     >>> result.contributions / result.es
     array([0.5, 0.5])
     """
-    started = time.perf_counter()
+    options = Options(tol, max_iterations, time_limit, callback, progress)
     level = read_level(level)
     scenarios, assets, mean = read_scenarios("returns", returns, probabilities)
     shares = _read_budgets(assets, budgets)
     sides = _read_signs(assets, signs)
-    total = read_number("budget", budget)
-    if total <= 0:
-        raise ValueError(f"budget must be positive, got {total:.15g}: it is the sum of the absolute weights; see signs")
-    tol = read_number("tol", tol)
-    if tol <= 0:
-        raise ValueError(f"tol must be positive, got {tol:.15g}; the default is 1e-8")
-    seconds = math.inf if time_limit is None else read_number("time_limit", time_limit)
-    limits = _Limits(tol, read_count("max_iterations", max_iterations), seconds, started, total)
-    with Reporter(callback, progress) as reporter:
+    total = read_positive("budget", budget, "the sum of the absolute weights; see signs")
+    limits = _Limits(
+        options.tol,
+        options.max_iterations,
+        math.inf if options.time_limit is None else options.time_limit,
+        options.begun,
+        total,
+    )
+    with Reporter(callback, progress, options.begun) as reporter:
         return _Search(assets, level, shares, sides, limits, reporter).run(scenarios, mean)
 
 
@@ -216,7 +216,7 @@ class _Limits(NamedTuple):
 def _read_budgets(assets: Assets, budgets: Any) -> Floats:
     if budgets is None:
         return np.full(assets.count, 1.0 / assets.count)
-    values = assets.vector("budgets", budgets, math.nan)
+    values = assets.vector("budgets", budgets, 0.0)
     if not (values > 0).all():
         position = int((values <= 0).argmax())
         raise ValueError(
