@@ -113,6 +113,16 @@ def test_frontiers_have_a_frame_of_weights():
     assert frontier(RETURNS, LEVEL, 3).weights.shape == (3, 4)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_duals_name_no_bound_that_was_not_given(seed):
+    frame = pandas.DataFrame(heavy_tailed(seed, 400, 4), columns=NAMES)
+    limits = [ESLimit(0.8 * cshortfall.es(frame["AAPL"], LEVEL), LEVEL, ["AAPL"])]
+    for result in (minimize_es(frame, LEVEL), minimize_es(frame, LEVEL, es_limits=limits)):
+        assert not [name for name in result.duals if name.startswith("upper bound of")]
+        held = {name.split()[-1] for name in result.duals if name.startswith("lower bound of")}
+        assert held == set(frame.columns[result.weights < 1e-9])
+
+
 def test_duals_are_named_by_column():
     result = minimize_es(FRAME, LEVEL, bounds=(0, 0.3))
     names = {name for name in result.duals if " bound of " in name}

@@ -14,6 +14,7 @@ from cshortfall.optimize._feasibility import bound_name
 from cshortfall.optimize._hedge_result import HedgeResult
 from cshortfall.optimize._menus import Menu, read_menu, read_rows
 from cshortfall.optimize._program import Program, RiskLimit, RiskTerm
+from cshortfall.optimize._result import bound_duals
 from cshortfall.optimize._scenarios import ArrayScenarios
 
 if TYPE_CHECKING:
@@ -193,9 +194,11 @@ class Question:
                 error.weights = self.menu.label(np.asarray(error.weights)[: len(self.menu)])
             raise
         self.state = solution.state
-        return self._result(solution, es_limit, budget)
+        return self._result(program, solution, es_limit, budget)
 
-    def _result(self, solution: Solution, es_limit: float | None, budget: float | None) -> HedgeResult:
+    def _result(
+        self, program: Program, solution: Solution, es_limit: float | None, budget: float | None
+    ) -> HedgeResult:
         quantities = solution.v[: len(self.menu)]
         cost = float(self.menu.premiums @ quantities)
         profit = self.book + self.menu.payoffs @ quantities - (cost if self.deducted else 0.0)
@@ -214,7 +217,7 @@ class Question:
             objective=objective,
             lower_bound=min(solution.lower_bound, objective),
             gap=solution.gap,
-            duals=self._duals(solution, es_limit, budget),
+            duals=self._duals(program, solution, es_limit, budget),
             iterations=solution.iterations,
             passes=solution.passes,
             seconds=solution.seconds,
@@ -222,7 +225,9 @@ class Question:
             tail_weights=shares,
         )
 
-    def _duals(self, solution: Solution, es_limit: float | None, budget: float | None) -> dict[str, float]:
+    def _duals(
+        self, program: Program, solution: Solution, es_limit: float | None, budget: float | None
+    ) -> dict[str, float]:
         if self.whole.any():
             return {}
         duals = {}
@@ -231,10 +236,7 @@ class Question:
         if budget is not None:
             # Without a row where it cannot bind.
             duals["premium_budget"] = float(solution.duals_ub.sum()) + 0.0
-        for name, value in zip(self.menu.names, solution.duals_bounds.tolist(), strict=True):
-            if value:
-                duals[bound_name(name, value > 0)] = value
-        return duals
+        return {**duals, **bound_duals(self.menu.names, program, solution)}
 
 
 def read_question(

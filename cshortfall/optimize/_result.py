@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from cshortfall.optimize._scenarios import Tail
 
 _SHOWN = 10
+_ROUNDING = 1e-12
+"""Dual of a bound that is none, relative to the largest dual."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -190,7 +192,17 @@ def named_duals(question: Question, builder: Builder, program: Program, solution
         for name, value in zip(names, values.tolist(), strict=True):
             if name:
                 duals[name] = builder.signs.get(name, 1.0) * value + 0.0
-    for asset, value in enumerate(solution.duals_bounds[: question.assets.count].tolist()):
-        if value:
-            duals[bound_name(question.assets.names[asset], value > 0)] = value
-    return duals
+    return {**duals, **bound_duals(question.assets.names, program, solution)}
+
+
+def bound_duals(names: Sequence[Any], program: Program, solution: Solution) -> dict[str, float]:
+    """Return the duals of the bounds that hold a quantity; what rounding leaves for others is none."""
+    n = len(names)
+    values = solution.duals_bounds[:n]
+    others = (solution.duals_eq, solution.duals_ub, solution.duals_limits, values)
+    size = max(float(np.abs(duals).max(initial=0.0)) for duals in others)
+    bounds = np.where(values > 0, program.lower[:n], program.upper[:n])
+    holding = np.isfinite(bounds) & (np.abs(values) > _ROUNDING * size)
+    return {
+        bound_name(names[asset], values[asset] > 0): float(values[asset]) for asset in np.flatnonzero(holding).tolist()
+    }
