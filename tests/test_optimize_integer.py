@@ -238,6 +238,36 @@ def test_whole_contracts_within_a_limit_or_for_a_premium(seed):
     assert_optimal(contracts(payoffs, base, 5, premiums, spend=9.5))
 
 
+def many_scenarios(seed):
+    """More scenarios than are modelled one by one: heavy tails, many ties, unequal weights, short positions."""
+    random = np.random.default_rng([seed, 450])
+    returns = heavy_returns(450, 6, seed)
+    if seed % 4 == 1:
+        returns = random.integers(-3, 5, (450, 6)).astype(float)
+    if seed % 4 == 2:
+        returns = np.repeat(np.repeat(returns[:, :3], 2, axis=1)[:225], 2, axis=0)
+    probabilities = random.exponential(size=450) ** 3 * (random.random(450) < 0.7) if seed % 3 == 1 else None
+    return cardinality(
+        returns,
+        int(random.integers(1, 4)),
+        random.choice([0.5, 0.9, 0.975]),
+        probabilities=probabilities,
+        least=random.choice([0.0, 0.2]),
+        low=-0.3 if seed % 4 == 3 else 0.0,
+        most=0.8,
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_cardinality_and_minimum_positions_for_many_scenarios(seed):
+    program = many_scenarios(seed)
+    if math.isfinite(best_of_all_integers(program)):
+        assert_optimal(program)
+    else:
+        with pytest.raises(InfeasibleError):
+            solve_integer(program)
+
+
 def any_menu(seed):
     """Payoffs that may be sold or bought in any whole numbers from -1 to 3, some money of any size, ties, weights."""
     random = np.random.default_rng([seed, 77])

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from cshortfall.optimize._blas import one_thread
 from cshortfall.optimize._errors import (
     InfeasibleError,
     IterationLimitError,
@@ -92,7 +93,8 @@ def solve_integer(
     InfeasibleError, UnboundedError, IterationLimitError, TimeLimitError
         With the best feasible variables and the bound, as far as known.
     """
-    return _Search(program, tol, max_iterations, time_limit, callback).run(state)
+    with one_thread:
+        return _Search(program, tol, max_iterations, time_limit, callback).run(state)
 
 
 class _Search:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cshortfall._arguments import Floats
     from cshortfall.optimize._cuts import Attested
     from cshortfall.optimize._program import Program
+    from cshortfall.optimize._scaling import ScaledProgram
 
 # Up to this many scenarios all are modelled one by one, and one program is exact.
 DIRECT = 400
@@ -60,7 +61,7 @@ class Relaxation:
 
     def __init__(self, program: Program, position: float, deviation: float, floor: float) -> None:
         self.program = program
-        self.scaled = scaled(program, position, deviation)
+        self.scaled = _without_idle_rows(scaled(program, position, deviation))
         self.unit = self.scaled.unit * self.scaled.position
         self.floor = floor
         """Least size of an objective that gaps are relative to."""
@@ -75,7 +76,7 @@ class Relaxation:
             -program.A_ub[self.links.row, self.links.quantity] / program.A_ub[self.links.row, self.links.choice]
         )
         """How much of its choice a unit of a quantity needs."""
-        kept = ~(program.A_ub[:, self.permits] != 0).any(axis=1)
+        kept = ~(s.A_ub[:, self.permits] != 0).any(axis=1)
         self.lean = replace(self.scaled, A_ub=s.A_ub[kept], b_ub=s.b_ub[kept])
         """Without choices that only permit."""
         self.size_ub = ROW_TOLERANCE * np.abs(program.A_ub)
@@ -244,6 +245,15 @@ class Relaxation:
             for es, limit in zip(values[self.n_risks :], s.limits, strict=True)
         ]
         return value, bool((np.array(excess) <= self.allowed).all())
+
+
+def _without_idle_rows(program: ScaledProgram) -> ScaledProgram:
+    """Leave out inequalities that hold wherever the bounds do."""
+    rows = program.A_ub
+    with np.errstate(invalid="ignore"):
+        most = np.where(rows != 0, np.maximum(rows * program.lower, rows * program.upper), 0.0).sum(axis=1)
+    idle = most <= program.b_ub
+    return replace(program, A_ub=rows[~idle], b_ub=program.b_ub[~idle], scale_ub=program.scale_ub[~idle])
 
 
 def _attested(attested: Attested, polyhedron: Polyhedron, v: Floats) -> tuple[float, Floats]:
