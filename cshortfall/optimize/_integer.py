@@ -157,7 +157,7 @@ class _Search:
     def run(self, state: object) -> Solution:
         """Search until the gap is closed."""
         root = self._root()
-        self.relaxation = Relaxation(self.program, self._position(root), self.scale, 1e-3 * self.scale)
+        self.relaxation = Relaxation(self.program, root, self._position(root), self.scale, 1e-3 * self.scale)
         self.branching = Branching(self.program, self.relaxation)
         box = self.branching.implied(self.program.lower, self.program.upper)
         if box is None:
@@ -170,12 +170,12 @@ class _Search:
         if made is not None:
             self._hold(made)
         if not self._done():
-            self._drop_small(*box)
+            self._drop_small(root, *box)
             self._report("heuristic")
             self._propose(*box)
             self._exchange(*box)
             self._report("heuristic")
-        self._branch_and_bound(Tree(Node(self.bound, 0, *box, self.models)))
+        self._branch_and_bound(Tree(Node(self.bound, 0, *box, self.models, root)))
         return self._solution()
 
     def _done(self) -> bool:
@@ -230,7 +230,7 @@ class _Search:
             self._stop(IterationLimitError, f"max_iterations={self.max_iterations}")
         # Branching needs no exact bound, but where the choices are made already their value is worth knowing.
         for rough in (ROUGH, 0.0):
-            end = self._relax(node.lower, node.upper, node.models, rough)
+            end = self._relax(node.lower, node.upper, node.models, node.start, rough)
             node.bound, node.models, node.v = max(node.bound, end.bound), end.models, end.v
             if node.bound >= self.cutoff or end.v is None:
                 break
@@ -294,11 +294,14 @@ class _Search:
 
     # Whole numbers to try
 
-    def _relax(self, lower: Floats, upper: Floats, models: Any, rough: float, tol: float | None = None) -> Relaxed:
+    def _relax(
+        self, lower: Floats, upper: Floats, models: Any, start: Floats, rough: float, tol: float | None = None
+    ) -> Relaxed:
         return self.relaxation.solve(
             lower,
             upper,
             models,
+            start,
             cutoff=self.cutoff,
             tol=0.1 * self.tol if tol is None else tol,
             rough=rough,
@@ -321,7 +324,7 @@ class _Search:
         if (values < program.lower - WHOLE)[self.integer].any() or (values > program.upper + WHOLE)[self.integer].any():
             return True
         lower, upper = held(program, values)
-        end = self._relax(lower, upper, self.models if models is None else models, 0.0)
+        end = self._relax(lower, upper, self.models if models is None else models, v, 0.0)
         if end.v is None or end.bound >= self.cutoff:
             return True
         if (lower < upper).any():
@@ -360,14 +363,14 @@ class _Search:
             self.best, self.best_v, self.finished = value, v, None
         return better
 
-    def _drop_small(self, lower: Floats, upper: Floats) -> None:
+    def _drop_small(self, v: Floats, lower: Floats, upper: Floats) -> None:
         """Forbid the smallest positions of the continuous optimum, few at a time, until the rest is allowed."""
         permits = self.branching.permits
         if not permits.any():
             return
         upper, models = upper.copy(), self.models
         while self.left > 0:
-            end = self._relax(lower, upper, models, 0.0, TRIAL)
+            end = self._relax(lower, upper, models, v, 0.0, TRIAL)
             if end.v is None or end.bound >= self.cutoff:
                 return
             made = self.branching.made(end.v, lower, upper)
@@ -377,7 +380,7 @@ class _Search:
             kept = np.flatnonzero(permits & (positions > 0) & (upper > 0.5) & (lower < 0.5))
             if (made is not None and self.best < before) or not kept.size:
                 return
-            models = end.models
+            models, v = end.models, end.v
             order = kept[np.argsort(positions[kept], kind="stable")]
             upper[order[: max(1, int(kept.size * DROPPED))]] = 0.0
             upper[permits & (positions <= 0) & (lower < 0.5)] = 0.0
@@ -403,7 +406,7 @@ class _Search:
                 box = self.branching.implied(lower, allowed)
                 if box is None:
                     continue
-                end = self._relax(*box, self.models, 0.0, TRIAL)
+                end = self._relax(*box, self.models, self.best_v, 0.0, TRIAL)
                 if end.v is not None and end.bound < self.cutoff:
                     self._hold(self.branching.greedy(end.v, *box), end.models)
                 if self.best < before or self.left <= 0:

@@ -15,6 +15,7 @@ import numpy as np
 
 from cshortfall.optimize._bounds import Polyhedron
 from cshortfall.optimize._cuts import Frame, Minorants, TermModel, solve_master
+from cshortfall.optimize._integer_newton import SmoothedNodes, allowance, is_plain
 from cshortfall.optimize._integer_rows import links, permits
 from cshortfall.optimize._linear import Status, solve_linear
 from cshortfall.optimize._scaling import scaled
@@ -33,6 +34,9 @@ DIRECT = 400
 BAND_PER_ASSET = 3.0
 BAND_SPARE = 8
 MOST_CUTS = 60
+# Newton's method goes on until less is missing than cutting planes may miss, times the first, as long as it finds more:
+# a few steps pay for fewer nodes. If it gets no further the second will do, since linear programs cost many steps.
+SHARPER, BLUNTER = 0.3, 6.0
 # Programs in a row that bring nothing.
 PATIENCE = 3
 # Variables without bounds are looked for within this many times the size of the positions, then farther.
@@ -49,7 +53,7 @@ class Relaxed(NamedTuple):
     v: Floats | None
     """The best variables met, those of the last program where none keeps the risk limits."""
     value: float
-    """Their objective; inf where they exceed a risk limit."""
+    """Their objective; inf where they exceed a risk limit, or where nobody asked."""
     models: tuple[TermModel, ...]
     """The terms as seen from v."""
     reduced: Floats | None = None
@@ -59,7 +63,7 @@ class Relaxed(NamedTuple):
 class Relaxation:
     """Continuous programs between bounds of the variables; all have the same rows and terms."""
 
-    def __init__(self, program: Program, position: float, deviation: float, floor: float) -> None:
+    def __init__(self, program: Program, v: Floats, position: float, deviation: float, floor: float) -> None:
         self.program = program
         self.scaled = _without_idle_rows(scaled(program, position, deviation))
         self.unit = self.scaled.unit * self.scaled.position
@@ -81,6 +85,8 @@ class Relaxation:
         """Without choices that only permit."""
         self.size_ub = ROW_TOLERANCE * np.abs(program.A_ub)
         self.size_eq = ROW_TOLERANCE * np.abs(program.A_eq)
+        plain = not self.direct and bool(self.permits[s.n_assets :].all()) and is_plain(self.lean)
+        self.smoothed = SmoothedNodes(self.lean, v / s.columns) if plain else None
 
     def models(self, v: Floats) -> tuple[TermModel, ...]:
         """Return models of all terms with the tails at v."""
@@ -107,26 +113,56 @@ class Relaxation:
         lower: Floats,
         upper: Floats,
         models: Sequence[TermModel],
+        start: Floats,
         *,
         cutoff: float = np.inf,
         tol: float = 1e-9,
         rough: float = 0.0,
         deadline: float = np.inf,
     ) -> Relaxed:
-        """Bound the program between bounds.
+        """Bound the program between bounds, from variables near its solution.
 
-        The cutting planes end where the gap is `tol`, where the bound passes `cutoff`, where what is missing is `rough`
-        times the distance from the bound to `cutoff`, or at the deadline.
+        The end is where the gap is `tol`, where the bound passes `cutoff`, where what is missing is `rough` times the
+        distance from the bound to `cutoff`, or at the deadline.
         """
         if (lower >= upper).all():
             return self._point(lower, tuple(models))
         columns = self.scaled.columns
         low, high = lower / columns, upper / columns
+        if self.smoothed is not None:
+            enough, models = self._smooth(self.smoothed, low, high, models, start / columns, (cutoff, tol, rough))
+            if enough is not None:
+                return enough
         for box in BOXES if np.isinf(low).any() or np.isinf(high).any() else BOXES[:1]:
             end = self._cut(low, high, box, models, (cutoff, tol, rough, deadline))
             if np.isfinite(end.bound) and end.v is not None:
                 break
         return end
+
+    def _smooth(
+        self,
+        nodes: SmoothedNodes,
+        low: Floats,
+        high: Floats,
+        models: Sequence[TermModel],
+        start: Floats,
+        until: tuple[float, float, float],
+    ) -> tuple[Relaxed | None, Sequence[TermModel]]:
+        """Bound the program by Newton's method; None if more is needed, for which the models know the tails there."""
+        cutoff, tol, rough = until[0] / self.unit, *until[1:]
+        n = nodes.program.n_assets
+        least = tol * max(abs(cutoff) if np.isfinite(cutoff) else 0.0, self.floor / self.unit)
+        end = nodes.solve(low[:n], high[:n], start[:n], cutoff, SHARPER * rough, least)
+        if end is None:
+            return None, models
+        columns = self.scaled.columns
+        v, reduced = np.clip(0.0, low, high), np.zeros(low.size)
+        v[:n], reduced[:n] = end.v, end.reduced
+        v *= columns
+        allowed = allowance(end.bound, end.value, cutoff, BLUNTER * rough, least)
+        if end.bound < cutoff and end.value - end.bound > allowed:
+            return None, self.seen(models, v)
+        return Relaxed(end.bound * self.unit, v, np.inf, tuple(models), reduced * self.unit / columns), models
 
     def _point(self, v: Floats, models: tuple[TermModel, ...]) -> Relaxed:
         """Look at the only variables there are."""

@@ -41,6 +41,8 @@ class Node:
     lower: Floats = field(compare=False)
     upper: Floats = field(compare=False)
     models: tuple[TermModel, ...] = field(compare=False)
+    start: Floats = field(compare=False)
+    """Variables near its solution."""
     v: Floats | None = field(compare=False, default=None)
     """Its solution, None where it is to be solved."""
     split: Split | None = field(compare=False, default=None)
@@ -84,7 +86,8 @@ class Tree:
 
     def add(self, node: Node, lower: Floats, upper: Floats, v: Floats | None, split: Split) -> None:
         """Open a node below another one."""
-        heapq.heappush(self.open, Node(node.bound, self.count, lower, upper, node.models, v, split))
+        start = node.start if node.v is None else node.v
+        heapq.heappush(self.open, Node(node.bound, self.count, lower, upper, node.models, start, v, split))
         self.count += 1
 
 
@@ -134,7 +137,7 @@ class Branching:
             if chosen[place] < 0.5 < upper[place] and (used + self._rows[:, place] <= self._sides).all():
                 chosen[place] = 1.0
                 used = used + self._rows[:, place]
-        return chosen
+        return np.where(self.integer, chosen, v)
 
     def entrants(self, best: Floats, reduced: Floats, upper: Floats) -> list[NDArray[np.int64]]:
         """Return choices that the best did not make and that promise most, one by one and together."""
