@@ -1,5 +1,7 @@
 """Optimisations that end without an optimum, and what they tell before and at their end."""
 
+import doctest
+import inspect
 import io
 import sys
 import time
@@ -177,6 +179,11 @@ def test_time_and_iteration_limits_carry_what_is_known():
     with pytest.raises(TimeLimitError) as caught:
         minimize_es(returns, 0.95, time_limit=1e-9)
     assert caught.value.lower_bound <= minimize_es(returns, 0.95).es
+
+
+def test_the_example_of_a_time_limit_runs():
+    example = doctest.DocTestParser().get_doctest(inspect.getdoc(TimeLimitError), {}, "TimeLimitError", None, 0)
+    assert doctest.DocTestRunner(verbose=False).run(example).failed == 0
 
 
 def test_a_callback_sees_progress_and_may_stop():

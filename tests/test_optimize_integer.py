@@ -409,6 +409,7 @@ def test_limits_of_time_and_iterations_carry_what_is_known():
     assert_feasible(program, error.weights, 0.01)
     assert error.value == pytest.approx(objective(program, error.weights), rel=1e-13)
     assert 0 < error.lower_bound <= error.value
+    assert error.gap == pytest.approx((error.value - error.lower_bound) / error.value, rel=1e-12)
     with pytest.raises(TimeLimitError) as caught:
         solve_integer(program, time_limit=0.0)
     assert caught.value.lower_bound <= error.value
@@ -420,6 +421,7 @@ def test_callback_sees_bounds_close_and_may_stop():
     solution = solve_integer(program, callback=rounds.append)
     assert rounds[-1].value == solution.objective
     assert rounds[-1].gap == solution.gap
+    assert rounds[0].phase == "relaxation"
     assert all(later.value <= earlier.value for earlier, later in pairwise(rounds))
     assert all(later.lower_bound >= earlier.lower_bound for earlier, later in pairwise(rounds))
     with pytest.raises(OptimizationError, match="callback"):

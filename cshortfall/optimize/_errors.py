@@ -19,15 +19,24 @@ class OptimizationError(RuntimeError):
         Objective of these weights.
     lower_bound : float
         Certified bound on the objective, -inf where none is known.
+    gap : float
+        How far the value may be above the optimum, relative as in `OptimizationResult`; inf where that is not known.
     """
 
     def __init__(
-        self, message: str, *, weights: Any = None, value: float | None = None, lower_bound: float = -float("inf")
+        self,
+        message: str,
+        *,
+        weights: Any = None,
+        value: float | None = None,
+        lower_bound: float = -float("inf"),
+        gap: float = float("inf"),
     ) -> None:
         super().__init__(message)
         self.weights = weights
         self.value = value
         self.lower_bound = lower_bound
+        self.gap = gap
 
 
 class InfeasibleError(OptimizationError):
@@ -67,7 +76,23 @@ class IterationLimitError(OptimizationError):
 
 
 class TimeLimitError(OptimizationError):
-    """The gap was still above ``tol`` at the time limit."""
+    """The gap was still above ``tol`` at the time limit.
+
+    Examples
+    --------
+    To prove a choice of assets optimal may take long. What a second finds is worth having, with a bound on what more
+    time could gain.
+
+    >>> import numpy as np
+    >>> from cshortfall.optimize import TimeLimitError, minimize_es
+    >>> returns = np.random.default_rng(1).standard_t(4, (2000, 60))
+    >>> try:
+    ...     found = minimize_es(returns, 0.95, cardinality=8, time_limit=1.0)
+    ... except TimeLimitError as error:
+    ...     found = error
+    >>> print(np.count_nonzero(found.weights), 0 < found.lower_bound, found.gap < 1)
+    8 True True
+    """
 
 
 for _error in (OptimizationError, InfeasibleError, UnboundedError, IterationLimitError, TimeLimitError):

@@ -174,7 +174,6 @@ class _Search:
             self._report("heuristic")
             self._propose(*box)
             self._exchange(*box)
-            self._report("heuristic")
         self._branch_and_bound(Tree(Node(self.bound, 0, *box, self.models, root)))
         return self._solution()
 
@@ -185,7 +184,12 @@ class _Search:
         """Solve the continuous relaxation."""
         limit = None if self.time_limit is None else max(self.left, 1e-3)
         try:
-            root = solve(replace(self.program, integers=None), tol=0.1 * self.tol, time_limit=limit)
+            root = solve(
+                replace(self.program, integers=None),
+                tol=0.1 * self.tol,
+                time_limit=limit,
+                callback=None if self.callback is None else self._show_root,
+            )
         except InfeasibleError:
             self._infeasible()
         except UnboundedError:
@@ -200,6 +204,11 @@ class _Search:
             return weights
         self.bound = root.lower_bound
         return root.v
+
+    def _show_root(self, progress: Progress) -> Any:
+        """Report on the continuous relaxation, whose weights are no solution."""
+        assert self.callback is not None
+        return self.callback(replace(progress, iteration=0, phase="relaxation", value=np.inf, gap=np.inf))
 
     def _position(self, root: Floats) -> float:
         """Size of the positions."""
@@ -388,6 +397,7 @@ class _Search:
             if box is None:
                 return
             lower, upper = box
+            self._report("heuristic")
 
     def _exchange(self, lower: Floats, upper: Floats) -> None:
         """Allow the best something more, and drop what it then needs least, until that gains nothing."""
@@ -409,6 +419,7 @@ class _Search:
                 end = self._relax(*box, self.models, self.best_v, 0.0, TRIAL)
                 if end.v is not None and end.bound < self.cutoff:
                     self._hold(self.branching.greedy(end.v, *box), end.models)
+                self._report("heuristic")
                 if self.best < before or self.left <= 0:
                     break
 
@@ -453,6 +464,7 @@ class _Search:
             weights=self.best_v,
             value=value,
             lower_bound=self.bound,
+            gap=self.gap,
         )
 
     def _infeasible(self) -> NoReturn:

@@ -424,6 +424,7 @@ class _Search:
             weights=None if self.best_v is None else self.best_v * self.s.columns,
             value=None if self.best_v is None else self.best * unit,
             lower_bound=self.certificate.bound * unit,
+            gap=self._gap(),
         )
 
     def _master_failed(self, status: Status) -> OptimizationError:
