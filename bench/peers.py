@@ -415,7 +415,7 @@ def mean_risk_weights(skfolio, optimization, returns, level):
 
 
 def chosen_weights(cvxpy, returns, level, count, gap, time_limit):
-    """At most so many of the assets, on the whole program; None if none were found in that time."""
+    """Weights of at most so many assets, None if none were found in time, and a bound; on the whole program."""
     weights, problem = cvxpy_program(cvxpy, returns, level)
     chosen = cvxpy.Variable(returns.shape[1], boolean=True)
     limits = [*problem.constraints, weights <= chosen, cvxpy.sum(chosen) <= count]
@@ -423,8 +423,8 @@ def chosen_weights(cvxpy, returns, level, count, gap, time_limit):
     try:
         problem.solve(solver=cvxpy.HIGHS, mip_rel_gap=gap, time_limit=time_limit)
     except cvxpy.error.SolverError:
-        return None
-    return weights.value
+        return None, -np.inf
+    return weights.value, problem.solver_stats.extra_stats.mip_dual_bound
 
 
 CLARABEL = OptimizerPeer(
