@@ -60,7 +60,7 @@ class Polyhedron:
         """Return the best bound and its multipliers, no worse than those given."""
         best = self.bound(cost, pi, nu, rounding, reach)
         if self.knapsack:
-            better = np.array([self._price(cost)])
+            better = np.array([self.price(cost)])
             found = self.bound(cost, better, nu, rounding, reach)
             return (found, better, nu) if found > best else (best, pi, nu)
         # The program's own bounds first: a multiplier of one that follows from the rows belongs to these.
@@ -81,8 +81,8 @@ class Polyhedron:
         )
         return (end.duals_eq, np.maximum(-end.duals_ub, 0.0)) if end.status is Status.OPTIMAL else None
 
-    def _price(self, cost: Floats) -> float:
-        """Return the multiplier of the one row of a continuous knapsack: the asset on which the budget runs out."""
+    def price(self, cost: Floats) -> float:
+        """Return the best multiplier of the one row of a knapsack: of the asset on which the budget runs out."""
         row = self.program.A_eq[0]
         ratio = cost / row
         order = np.argsort(ratio, kind="stable")

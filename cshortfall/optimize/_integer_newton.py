@@ -215,9 +215,9 @@ class _Descent:
         slope = np.minimum(np.maximum((over + self.width) / (2 * self.width), 0.0), 1.0) * self.cap
         rows, mass = slope @ self.rows, float(slope.sum()) + self.nodes.rest_mass
         self._attest(slope, rows, mass)
-        gradient = np.append(
-            self.program.cost - self.weight * (self.nodes.rest_rows + rows), self.weight * (1.0 - mass)
-        )
+        gradient = np.empty(rows.size + 1)
+        gradient[:-1] = self.program.cost - self.weight * (self.nodes.rest_rows + rows)
+        gradient[-1] = self.weight * (1.0 - mass)
         if not self.free.any():
             self.free = self.low < self.high
         found = self._direction(np.flatnonzero(np.abs(over) <= self.width), gradient)
@@ -245,10 +245,10 @@ class _Descent:
         else:
             return
         cost = self.program.cost - self.weight * rows
-        bound, pi, nu = self.polyhedron.least(cost, np.zeros(1), np.zeros(0), np.zeros(1), self.reach, None)
-        bound -= self.weight * base
+        price, none = np.array([self.polyhedron.price(cost)]), np.zeros(0)
+        bound = self.polyhedron.bound(cost, price, none, np.zeros(1), self.reach) - self.weight * base
         if bound > self.bound:
-            self.bound, self.reduced = bound, self.program.reduced_costs(cost, pi, nu)
+            self.bound, self.reduced = bound, self.program.reduced_costs(cost, price, none)
 
     def _direction(self, near: NDArray[np.int64], gradient: Floats) -> tuple[Floats, float] | None:
         """Return the Newton step of variables and edge, and the price of the budget."""
