@@ -45,8 +45,9 @@ NODES_PER_ITERATION = 1000
 ROUGH = 0.05
 # Nodes are closed a little before the gap is reached, so that rounding does not keep it open.
 CLOSED = 0.5
-# Programs with some choices open, on the way to whole numbers to try, are solved to this gap.
-TRIAL = 1e-4
+# Programs with some choices open, on the way to whole numbers to try, are solved to this gap, or to this share of what
+# they lack to be no better than the best.
+TRIAL, ROUGH_TRIAL = 1e-4, 0.02
 # Share of the positions that are dropped at a time.
 DROPPED = 1 / 12
 # The largest positions of a node are tried at one node in so many.
@@ -379,7 +380,7 @@ class _Search:
             return
         upper, models = upper.copy(), self.models
         while self.left > 0:
-            end = self._relax(lower, upper, models, v, 0.0, TRIAL)
+            end = self._relax(lower, upper, models, v, ROUGH_TRIAL, TRIAL)
             if end.v is None or end.bound >= self.cutoff:
                 return
             made = self.branching.made(end.v, lower, upper)
@@ -416,7 +417,7 @@ class _Search:
                 box = self.branching.implied(lower, allowed)
                 if box is None:
                     continue
-                end = self._relax(*box, self.models, self.best_v, 0.0, TRIAL)
+                end = self._relax(*box, self.models, self.best_v, ROUGH_TRIAL, TRIAL)
                 if end.v is not None and end.bound < self.cutoff:
                     self._hold(self.branching.greedy(end.v, *box), end.models)
                 self._report("heuristic")

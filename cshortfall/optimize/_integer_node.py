@@ -123,7 +123,7 @@ class Relaxation:
         """Bound the program between bounds, from variables near its solution.
 
         The end is where the gap is `tol`, where the bound passes `cutoff`, where what is missing is `rough` times the
-        distance from the bound to `cutoff`, or at the deadline.
+        distance from the bound to `cutoff` (without one, times the value), or at the deadline.
         """
         if (lower >= upper).all():
             return self._point(lower, tuple(models))
@@ -226,9 +226,9 @@ class Relaxation:
                     continue
             if kept and here < value:
                 best, value, idle = last, here, 0
-            missing = (value - bound) * self.unit
-            enough = max(tol * max(abs(value) * self.unit, self.floor), rough * (cutoff - bound * self.unit))
-            if (np.isfinite(value) and missing <= enough) or idle > PATIENCE:
+            least = tol * max(abs(value) * self.unit, self.floor)
+            allowed = allowance(bound * self.unit, value * self.unit, cutoff, rough, least)
+            if (np.isfinite(value) and (value - bound) * self.unit <= allowed) or idle > PATIENCE:
                 break
         v = last if best is None else best
         return Relaxed(
