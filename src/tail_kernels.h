@@ -470,19 +470,20 @@ static int sample_bracket(const double *sample, size_t size, double share, doubl
                           cs_bracket *bracket) {
     double least, most, expected = share * (double)size;
     double spread = certainty * sqrt(expected * (1.0 - share)) + 1.0, upper = expected + spread, lower = expected - spread;
+    size_t slack = (size_t)(0.25 * spread);
     if (!buffer_range(sample, size, &least, &most)) return 0;
     bracket->low = -INFINITY;
     bracket->high = INFINITY;
     bracket->keep_below = bracket->keep_ties = 0;
     if (upper < (double)size) {
         size_t first = (size_t)upper + 1, below;
-        bracket->high = buffer_threshold(sample, size, 0, least, most, first, first + first / 8);
+        bracket->high = buffer_threshold(sample, size, 0, least, most, first, first + slack);
         below = buffer_count_lt(sample, size, bracket->high);
         bracket->keep_below = upper < most_kept * (double)size && (double)below > expected + 0.5 * spread;
     }
     if (!bracket->keep_below && lower >= 2.0) {
         size_t last = (size_t)lower;
-        bracket->low = buffer_threshold(sample, size, 0, least, most, last - last / 8, last);
+        bracket->low = buffer_threshold(sample, size, 0, least, most, slack < last ? last - slack : 1, last);
         if (bracket->low > bracket->high) bracket->low = bracket->high;
     }
     return 1;
