@@ -52,6 +52,7 @@ static int weights_summarize(const double *w, size_t n, weight_summary *r) {
     while (i + 2 * CS_LANES <= n) {
         size_t start = i, stop = n - i > CS_BLOCK ? i + CS_BLOCK : n;
         for (; i + 2 * CS_LANES <= stop; i += 2 * CS_LANES) {
+            if (n > CS_LONG) fetch_ahead(w, 0, i, 2);
             vd a = vd_load(w + i), b = vd_load(w + i + CS_LANES);
             bad = vm_or(bad, vm_or(vd_nge(a, zero), vd_nge(b, zero)));
             vm ka = vd_lt(zero, a), kb = vd_lt(zero, b);
@@ -110,6 +111,11 @@ static void heap_sort(double *x, double *w, size_t n) {
     }
 }
 
+CS_INLINE void fetch_pairs_ahead(const weighted *p, int is_f32, size_t i) {
+    fetch_ahead(p->x.data, is_f32, i, 1);
+    fetch_ahead(p->w, 0, i, 1);
+}
+
 /* Keeps what has weight and lies in [low, high), NaN included; sums weights and products below low. Returns how many. */
 CS_INLINE size_t weighted_pass_of(const weighted *p, int is_f32, double low, double high, double *kx, double *kw,
                                   weighted_selection *s) {
@@ -123,6 +129,7 @@ CS_INLINE size_t weighted_pass_of(const weighted *p, int is_f32, double low, dou
         lane_sums weights, products;
         if (!sums) {
             for (; i + CS_LANES <= stop; i += CS_LANES) {
+                if (n > CS_LONG) fetch_pairs_ahead(p, is_f32, i);
                 vd v = outcomes_load(p->x.data, is_f32, i, flip), w = vd_load(p->w + i);
                 vm keep = vm_andnot(vd_le(w, zero), vd_nge(v, hi));
                 vd_append(kx + m, keep, v);
@@ -132,6 +139,7 @@ CS_INLINE size_t weighted_pass_of(const weighted *p, int is_f32, double low, dou
             lane_sums_zero(&weights);
             lane_sums_zero(&products);
             for (; i + CS_LANES <= stop; i += CS_LANES) {
+                if (n > CS_LONG) fetch_pairs_ahead(p, is_f32, i);
                 vd v = outcomes_load(p->x.data, is_f32, i, flip), w = vd_load(p->w + i);
                 vm absent = vd_le(w, zero), below = vd_lt(v, lo), keep = vm_andnot(absent, vd_nge(v, hi));
                 vd tail, mass, product, error;
