@@ -316,19 +316,20 @@ CS_INLINE unsigned lowest_bit(uint64_t bits) {
 #endif
 }
 
+/* In pairs, pairs of pairs, ...: the compiler turns halves of a vector into vectors. */
 CS_INLINE double vd_reduce_min(vd a) {
-    double lane[CS_LANES], least;
+    double lane[CS_LANES];
     vd_store(lane, a);
-    least = lane[0];
-    for (size_t i = 1; i < CS_LANES; i++) least = lane[i] < least ? lane[i] : least;
-    return least;
+    for (size_t width = CS_LANES / 2; width > 0; width /= 2)
+        for (size_t i = 0; i < width; i++) lane[i] = lane[i + width] < lane[i] ? lane[i + width] : lane[i];
+    return lane[0];
 }
 CS_INLINE double vd_reduce_max(vd a) {
-    double lane[CS_LANES], most;
+    double lane[CS_LANES];
     vd_store(lane, a);
-    most = lane[0];
-    for (size_t i = 1; i < CS_LANES; i++) most = lane[i] > most ? lane[i] : most;
-    return most;
+    for (size_t width = CS_LANES / 2; width > 0; width /= 2)
+        for (size_t i = 0; i < width; i++) lane[i] = lane[i + width] > lane[i] ? lane[i + width] : lane[i];
+    return lane[0];
 }
 
 #endif

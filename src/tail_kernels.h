@@ -191,21 +191,20 @@ CS_INLINE void lane_sums_zero(lane_sums *l) { l->s0 = l->c0 = l->s1 = l->c1 = l-
  * low parts and the errors of adding up their high parts is off by less than 2 L u (L steps^2 u M + L^2 steps u M). */
 CS_INLINE void lane_sums_fold(lane_sums *l, size_t lanes, size_t steps, cs_sum *total, double *magnitude) {
     double s[2 * CS_LANES], c[2 * CS_LANES], most = vd_reduce_max(l->magnitude), m = (double)steps, n = (double)lanes;
-    double high, low, e;
+    double e;
     vd_store(s, l->s0);
     vd_store(c, l->c0);
     if (lanes > CS_LANES) {
         vd_store(s + CS_LANES, l->s1);
         vd_store(c + CS_LANES, l->c1);
     }
-    high = s[0];
-    low = c[0];
-    for (size_t i = 1; i < lanes; i++) {
-        high = cs_two_sum(high, s[i], &e);
-        low += c[i] + e;
-    }
-    cs_sum_add(total, high);
-    cs_sum_add_low(total, low);
+    for (size_t width = lanes / 2; width > 0; width /= 2)
+        for (size_t i = 0; i < width; i++) {
+            s[i] = cs_two_sum(s[i], s[i + width], &e);
+            c[i] += c[i + width] + e;
+        }
+    cs_sum_add(total, s[0]);
+    cs_sum_add_low(total, c[0]);
     /* In this order neither underflow nor overflow can make the bound too small or infinite. */
     total->err += CS_UNIT_ROUNDOFF * most * (m * n * (m * m + 2.0 * n * m + 2.0 * n * n)) * CS_UNIT_ROUNDOFF;
     if (most > *magnitude) *magnitude = most;
