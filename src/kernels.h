@@ -20,11 +20,20 @@ typedef struct {
     double es, var;
 } cs_tail;
 
+/* What is read after the outcomes at hand: cache lines from `at` on. A kernel fetches a share of them at a time, all along
+ * its work: a processor waits for few lines at once, and while it computes memory would be idle. */
+typedef struct {
+    const char *at;
+    size_t lines, share;
+} cs_ahead;
+
+#define CS_STRETCH 256 /* outcomes of a pass between two shares */
+
 /* Outcomes of one kind in memory. `flip` is 0 or the sign bit: tail="upper" reads losses, the kernels look at the
  * smallest of x ^ flip. */
 typedef struct {
     const void *data;
-    const void *next; /* what the caller reads after this, to be fetched early; may be NULL */
+    cs_ahead *next; /* may be NULL */
     size_t n;
     uint64_t flip;
     int is_f32;

@@ -50,6 +50,16 @@ CS_INLINE cs_outcomes outcomes_of(const double *data, size_t n) {
     return x;
 }
 
+/* Into the second-level cache: more lines are on their way at once than the first one can wait for. */
+CS_INLINE void fetch_next_row(cs_ahead *next) {
+    size_t share;
+    if (!next) return;
+    share = next->lines < next->share ? next->lines : next->share;
+    for (size_t k = 0; k < share; k++) prefetch_far(next->at + 64 * k);
+    next->at += 64 * share;
+    next->lines -= share;
+}
+
 /* ---- counting in a buffer ------------------------------------------------------------------------------------- */
 
 /* Fills the buffer up to whole vectors; returns how many values that took. */
@@ -269,18 +279,15 @@ CS_INLINE void pass_keep_below(const cs_outcomes *x, int is_f32, double high, do
     const void *data = x->data; /* the stores below might alias the struct */
     size_t i = 0, m = 0, n = x->n;
     int is_long = n > CS_LONG;
-    const char *next = x->next && !is_long ? (const char *)x->next + n / 2 * (is_f32 ? 4 : 8) : NULL;
     while (i < n) {
-        size_t stop = block_end(data, is_f32, i, n, capacity - m);
+        size_t room = capacity - m, stop = block_end(data, is_f32, i, n, x->next && room > CS_STRETCH ? CS_STRETCH : room);
         if (CS_UNLIKELY(stop == i)) {
             r->overflow = 1;
             return;
         }
+        fetch_next_row(x->next);
         for (; i + 4 * CS_LANES <= stop; i += 4 * CS_LANES) {
-            if (next) {
-                for (size_t k = 0; k < (16 * CS_LANES + 63) / 64; k++) prefetch(next + 64 * k);
-                next += is_f32 ? 8 * CS_LANES : 16 * CS_LANES;
-            } else if (is_long) {
+            if (is_long) {
                 fetch_ahead(data, is_f32, i, 4);
                 prefetch(kept + m + 128);
             }
@@ -488,20 +495,17 @@ static int sample_bracket(const double *sample, size_t size, double share, doubl
     return 1;
 }
 
-/* Minima of CS_LANES * groups interleaved groups of outcomes. The first half of the next row is fetched meanwhile, the
- * second by the pass that follows: memory is slower than either. */
+/* Minima of CS_LANES * groups interleaved groups of outcomes. */
 CS_INLINE void group_minima_of(const cs_outcomes *x, int is_f32, size_t groups, double *minima) {
     vd flip = flip_lanes(x->flip), least[8];
     size_t i = groups * CS_LANES, step = groups * CS_LANES;
-    const char *next = (const char *)x->next;
     for (size_t k = 0; k < groups; k++) least[k] = outcomes_load(x->data, is_f32, k * CS_LANES, flip);
-    for (; i + step <= x->n; i += step) {
-        if (next) {
-            for (size_t k = 0; k < (step * 4 + 63) / 64; k++) prefetch(next + 64 * k);
-            next += is_f32 ? 2 * step : 4 * step;
-        }
-        for (size_t k = 0; k < groups; k++)
-            least[k] = vd_min(outcomes_load(x->data, is_f32, i + k * CS_LANES, flip), least[k]);
+    while (i + step <= x->n) {
+        size_t stop = x->next && x->n - i > CS_STRETCH ? i + CS_STRETCH : x->n;
+        fetch_next_row(x->next);
+        for (; i + step <= stop; i += step)
+            for (size_t k = 0; k < groups; k++)
+                least[k] = vd_min(outcomes_load(x->data, is_f32, i + k * CS_LANES, flip), least[k]);
     }
     for (size_t k = 0; k < groups; k++) vd_store(minima + k * CS_LANES, least[k]);
 }
@@ -527,9 +531,11 @@ static int minima_bracket(const cs_outcomes *x, size_t rank, double *scratch, cs
     while (groups < 8 && 5 * groups * CS_LANES < 6 * rank) groups *= 2;
     if (groups * CS_LANES < rank || x->n < 4 * groups * CS_LANES || x->n > CS_MINIMA_MOST) return 0;
     group_minima(x, groups, scratch);
+    fetch_next_row(x->next);
     if (!buffer_range(scratch, groups * CS_LANES, &least, &most)) return -1;
     bracket->low = -INFINITY;
     bracket->keep_ties = 0;
+    fetch_next_row(x->next);
     /* A pass keeps what is below `high`, here up to and including the threshold. */
     most = buffer_threshold(scratch, groups * CS_LANES, 0, least, most, rank, rank + rank / 8);
     bracket->keep_below = most < INFINITY;
@@ -561,6 +567,7 @@ typedef struct {
     cs_outcomes source;
     double *free; /* scratch behind source */
     size_t capacity;
+    cs_ahead *next;   /* may be NULL */
     size_t next_rank; /* of the next level, 0 after the last */
     cs_inner inner;   /* what was kept for it, if anything, at `free` */
 } selection;
@@ -576,9 +583,13 @@ static void selection_add_equal(selection *s, double v, size_t count) {
 static int selection_finish(selection *s, double *b, size_t m, size_t rank) {
     double least, most;
     size_t pads = buffer_pad(b, m, b[0]), whole = m + pads;
+    fetch_next_row(s->next);
     if (!buffer_range(b, whole, &least, &most)) return CS_NAN;
+    fetch_next_row(s->next);
     s->value = rank == 1 ? least : buffer_threshold(b, whole, pads, least, most, rank, rank);
+    fetch_next_row(s->next);
     s->value = buffer_most_up_to(b, whole, s->value);
+    fetch_next_row(s->next);
     buffer_pad(b, m, INFINITY);
     s->below += buffer_sum_below(b, whole, s->value, &s->sum, &s->magnitude);
     return CS_OK;
@@ -779,6 +790,7 @@ static int kernel_tail(const cs_outcomes *x, const cs_target *targets, size_t n_
                        size_t capacity, cs_tail *out) {
     selection s;
     s.source = *x;
+    s.next = x->next;
     s.free = scratch;
     s.capacity = capacity;
     for (size_t i = cs_target_next(targets, n_targets, n_targets), next; i < n_targets; i = next) {
@@ -811,6 +823,7 @@ static int kernel_resume(const cs_outcomes *x, const cs_target *target, const cs
     cs_outcomes rest = *x;
     int narrowed, status;
     s.source = *x;
+    s.next = NULL;
     selection_begin(&s, 0);
     narrowed = pass->overflow ? 0 : selection_narrow(&s, &rest, target->rank, bracket, pass, kept);
     if (narrowed < 0) return CS_NAN;

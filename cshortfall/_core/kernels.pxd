@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t, uint64_t
 cdef extern from "kernels.h" nogil:
     enum:
         CS_SCRATCH_MARGIN
+        CS_STRETCH
         CS_COLUMN_ROWS
         CS_TERMS
         CS_OK
@@ -22,9 +23,14 @@ cdef extern from "kernels.h" nogil:
         double es
         double var
 
+    ctypedef struct cs_ahead:
+        const char *at
+        size_t lines
+        size_t share
+
     ctypedef struct cs_outcomes:
         const void *data
-        const void *next
+        cs_ahead *next
         size_t n
         uint64_t flip
         int is_f32

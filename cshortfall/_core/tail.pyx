@@ -21,7 +21,9 @@ from cshortfall._core.kernels cimport (
     CS_NAN,
     CS_OK,
     CS_SCRATCH_MARGIN,
+    CS_STRETCH,
     CS_ZERO_WEIGHT,
+    cs_ahead,
     cs_bracket,
     cs_kernels,
     cs_outcomes,
@@ -41,6 +43,7 @@ from cshortfall._core.matrix cimport (
     matrix_of,
     reads_in_place,
     rows_of_block,
+    width_of,
 )
 from cshortfall._core.openmp cimport threads_for
 
@@ -89,6 +92,9 @@ cdef enum:
     # Parts of a long row; more than the threads in use are never needed.
     PARTS_MOST = 64
     SLACK = 8
+    LINE = 64
+    # Bytes of a row that is fetched while the one before it is worked on.
+    AHEAD_MOST = 131072
 
 cdef double NOT_A_NUMBER = float("nan")
 
@@ -308,6 +314,17 @@ cdef void run_row(const job *j, size_t row, const cs_outcomes *given, const doub
         j.var[row * j.n_levels + i] = results[i].var if status == CS_OK else NOT_A_NUMBER
 
 
+cdef inline cs_ahead ahead_of(const job *j, const char *row) noexcept nogil:
+    """A row that comes next; nothing if it is long."""
+    cdef cs_ahead ahead
+    cdef size_t size = j.n * width_of(&j.x)
+    ahead.at = row
+    ahead.lines = (size + LINE - 1) // LINE if size <= AHEAD_MOST else 0
+    # A row's work offers this chance twice for every stretch of outcomes, and some six times at its end.
+    ahead.share = ahead.lines * CS_STRETCH // (2 * j.n + 6 * CS_STRETCH) + 1
+    return ahead
+
+
 cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noexcept nogil:
     """Rows [first, last); memory for scratch, gathered rows and weights, outcomes present, targets, results."""
     cdef const cs_kernels *kernels = cs_active()
@@ -321,10 +338,12 @@ cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noex
     cdef cs_target *omitted = targets + j.n_levels
     cdef cs_tail *results = <cs_tail *>(omitted + j.n_levels)
     cdef cs_outcomes x
+    cdef cs_ahead ahead
     cdef const double *weights = NULL
     cdef size_t row, i, start, count
     for i in range(j.n_levels):
         targets[i] = cs_target_of(j.levels[i], j.n)
+    x.next = NULL
     x.n = j.n
     x.flip = j.flip
     row = first
@@ -338,11 +357,14 @@ cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noex
         while row < start + count:
             if reads_in_place(&j.x):
                 x.data = j.x.data + <Py_ssize_t>row * j.x.row_stride
-                x.next = <const char *>x.data + j.x.row_stride if row + 1 < last else NULL
                 x.is_f32 = j.x.is_f32
+                if row + 1 < last:
+                    ahead = ahead_of(j, <const char *>x.data + j.x.row_stride)
+                    x.next = &ahead
+                else:
+                    x.next = NULL
             else:
                 x.data = rows + (row - start) * apart
-                x.next = <const double *>x.data + apart if row + 1 < start + count else NULL
                 x.is_f32 = 0
             if j.weighted:
                 if reads_in_place(&j.weights):

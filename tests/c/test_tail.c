@@ -481,6 +481,31 @@ static void test_scratch_that_runs_short(void) {
     }
 }
 
+/* Rows of any length, whatever comes next and however much of it: the result is that of the row alone, and no line beyond
+ * those given is asked for. */
+static void test_fetching_ahead_shows_in_no_result(void) {
+    enum { N = 3000 };
+    double *x = reserved(2 * N * sizeof *x), *scratch = reserved(cs_scratch_size(N, 0) * sizeof *scratch);
+    for (size_t i = 0; i < 2 * N; i++) x[i] = (double)random_below(1 << 20);
+    for (size_t n = 1; n <= N; n += n < 40 ? 1 : 37)
+        for (size_t lines = 0; lines <= n / 8; lines += 1 + n / 24)
+            for (size_t isa = 0; isa < n_isas; isa++) {
+                cs_ahead ahead = {(const char *)(x + n), lines, 1 + lines / 8};
+                cs_outcomes alone = {x, NULL, n, 0, 0}, followed = {x, &ahead, n, 0, 0};
+                cs_target target = cs_target_of(0.975, n);
+                cs_tail expected, result;
+                cs_init(isas[isa]);
+                CHECK(cs_active()->tail(&alone, &target, 1, scratch, cs_scratch_size(n, 0) - CS_SCRATCH_MARGIN,
+                                        &expected) == CS_OK);
+                CHECK(cs_active()->tail(&followed, &target, 1, scratch, cs_scratch_size(n, 0) - CS_SCRATCH_MARGIN,
+                                        &result) == CS_OK);
+                CHECK(same_bits(result.es, expected.es) && same_bits(result.var, expected.var));
+                CHECK(ahead.lines <= lines && ahead.at == (const char *)(x + n) + 64 * (lines - ahead.lines));
+            }
+    free(x);
+    free(scratch);
+}
+
 /* Long weighted rows of few values, or whose weight lies where no sample looks, take brackets, pivots and sorts. */
 static void test_weighted_rows_that_brackets_miss(void) {
     enum { N = 20000 };
@@ -596,6 +621,7 @@ int main(void) {
     RUN(test_zeros_are_positive);
     RUN(test_order_and_instruction_set_change_no_bit);
     RUN(test_scratch_that_runs_short);
+    RUN(test_fetching_ahead_shows_in_no_result);
     RUN(test_weighted_rows_that_brackets_miss);
     RUN(test_weights_that_no_bound_can_compare);
     RUN(test_every_bad_argument_has_its_status);
