@@ -67,7 +67,7 @@ typedef struct {
 } cs_returns;
 
 #define CS_TERMS 8         /* partial sums of a row times a portfolio */
-#define CS_COLUMN_ROWS 512 /* most scenarios of one call of scenario_profits */
+#define CS_COLUMN_ROWS 2048 /* most scenarios of one call of scenario_profits */
 #define CS_SUM_ROWS 16     /* scenarios that sum_scenarios adds at a time */
 
 struct cs_candidates; /* see window.h */
