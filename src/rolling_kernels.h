@@ -5,6 +5,7 @@
 
 #include "kernels.h"
 #include "lanes.h"
+#include "rolling_stretches.h"
 #include "window.h"
 
 typedef struct {
@@ -14,6 +15,8 @@ typedef struct {
     double *es, *var; /* of the first level; either may be NULL */
     size_t apart;     /* from one level to the next */
     size_t start, stop;
+    int overworked; /* the candidates cost more than stretches would */
+    size_t turn;    /* outputs to be made in stretches when they do */
 } rolling;
 
 static cs_outcomes rolling_window(const rolling *r) {
@@ -119,20 +122,41 @@ CS_INLINE double outcome_in(const cs_outcomes *x, int is_f32, size_t i) {
     return v;
 }
 
-/* Outputs j, ... of windows that move by one, in whole strides while the candidates last; returns the next output. */
+/* Nanoseconds that a step costs: by the candidates where outcomes come in random order, and at those steps where one enters or
+ * leaves; in stretches, whatever the order. Rough ones: they choose between ways to the same results. */
+#define CS_STEP_OF_CANDIDATES 20.0
+
+static double rolling_cost(const cs_candidates *c) {
+    return 0.5 + 70.0 * (double)(c->need + margin_of(c->need)) / (double)c->present;
+}
+
+static double rolling_cost_of_stretches(const cs_candidates *c) {
+    double cost = 0.0;
+    if (CS_LANES == 1 || c->need > CS_STRETCH_RANK || c->present < CS_LANES) return INFINITY;
+    for (size_t i = 0; i < c->n_levels; i++)
+        cost += 0.6 + (5.6 + 2.0 * (double)c->levels[i].target.rank) / CS_LANES;
+    return cost;
+}
+
+/* Outputs j, ... of windows that move by one, in whole strides while the candidates last and are not overworked; returns the
+ * next output. */
 CS_INLINE size_t rolling_slide(rolling *r, int is_f32, size_t n_levels, size_t j, size_t end) {
     const cs_outcomes *x = r->x;
     cs_candidates *c = r->candidates;
     vd flip = flip_lanes(x->flip);
+    size_t first = j;
+    double most = 4.0 * CS_WINDOW_STRIDE, left = most; /* steps with something to do, before it is too much */
+    double share = rolling_cost_of_stretches(c) / CS_STEP_OF_CANDIDATES;
     for (size_t i = 0; i < c->n_levels; i++) c->levels[i].pending.filled = j;
-    while (j + CS_WINDOW_STRIDE + CS_LANES <= end) {
-        size_t start = r->start, stop = r->stop, done = CS_WINDOW_STRIDE;
+    while (j + CS_WINDOW_STRIDE + CS_LANES <= end && !(r->overworked = left < 0.0)) {
+        size_t start = r->start, stop = r->stop, done = CS_WINDOW_STRIDE, worked = 0;
         vd threshold = vd_set(c->threshold);
         uint64_t events = rolling_events(x, is_f32, stop, flip, threshold) |
                           rolling_events(x, is_f32, start, flip, threshold);
         while (events) {
             unsigned k = lowest_bit(events);
             events &= events - 1;
+            worked++;
             double entering = outcome_in(x, is_f32, stop + k), leaving = outcome_in(x, is_f32, start + k);
             candidates_enter(c, n_levels, entering);
             candidates_leave(c, n_levels, leaving);
@@ -159,6 +183,8 @@ CS_INLINE size_t rolling_slide(rolling *r, int is_f32, size_t n_levels, size_t j
                 level_finish(l, candidates_worst(c));
             }
         }
+        left += share * CS_WINDOW_STRIDE - (double)worked;
+        if (left > most) left = most;
         if (CS_UNLIKELY(done < CS_WINDOW_STRIDE)) {
             /* Too few candidates, or too few outcomes. */
             int defined;
@@ -169,6 +195,7 @@ CS_INLINE size_t rolling_slide(rolling *r, int is_f32, size_t n_levels, size_t j
             defined = rolling_settle(r);
             rolling_store(r, j + done - 1, defined);
             j += done;
+            left -= CS_WINDOW_STRIDE + (double)c->present / 16.0;
             if (!defined) return j;
             for (size_t i = 0; i < c->n_levels; i++) c->levels[i].pending.filled = j;
             continue;
@@ -180,12 +207,56 @@ CS_INLINE size_t rolling_slide(rolling *r, int is_f32, size_t n_levels, size_t j
         if (CS_UNLIKELY(c->now > c->review)) candidates_review(c);
     }
     for (size_t i = 0; i < c->n_levels; i++) rolling_flush(r, i, j);
+    if (j - first > r->turn) r->turn = 0;
     return j;
+}
+
+static size_t stretches_most(size_t window) {
+    return (window < CS_STRETCH_STEPS ? window : CS_STRETCH_STEPS) / CS_LANES * CS_LANES * CS_LANES;
+}
+
+/* Outputs j, ... of windows that move by one and miss nothing, in stretches; returns the next output. */
+static size_t rolling_stretches(rolling *r, size_t j, size_t end) {
+    cs_candidates *c = r->candidates;
+    size_t window = r->stop - r->start, first = j, most = stretches_most(window);
+    while (end - j >= CS_LANES) {
+        size_t chunks = (end - j + most - 1) / most;
+        stretches s = stretches_of((end - j + chunks - 1) / chunks);
+        cs_rolling_sum sum;
+        if (!stretches_begin(r->x, r->start, r->stop + s.count, c->need + 1, &sum)) break;
+        for (size_t i = 0; i < c->n_levels; i++)
+            stretches_results(&s, r->x, r->start, window, c->levels + i, &sum, c->stretches,
+                              r->es ? r->es + i * r->apart + j : NULL, r->var ? r->var + i * r->apart + j : NULL);
+        j += s.count;
+        r->start += s.count;
+        r->stop += s.count;
+    }
+    c->now += j - first;
+    c->stale |= j > first;
+    return j;
+}
+
+/* Outputs j, ... of windows that move by one, in the way that costs less; returns the next output. */
+static size_t rolling_move_on(rolling *r, size_t j, size_t end) {
+    const cs_candidates *c = r->candidates;
+    size_t window = r->stop - r->start, most = stretches_most(window);
+    double cost = rolling_cost_of_stretches(c);
+    int cheaper = cost < rolling_cost(c);
+    if (c->present == window && cost < INFINITY && (cheaper || r->overworked)) {
+        size_t next;
+        r->turn = r->turn ? 2 * r->turn : most;
+        next = rolling_stretches(r, j, cheaper || end - j < r->turn ? end : j + r->turn);
+        r->overworked = 0;
+        if (next > j) return next;
+        if (end - j > most) end = j + most; /* then another try */
+    }
+    if (r->x->is_f32) return rolling_slide(r, 1, c->n_levels, j, end);
+    return c->n_levels == 1 ? rolling_slide(r, 0, 1, j, end) : rolling_slide(r, 0, c->n_levels, j, end);
 }
 
 static void kernel_rolling(const cs_outcomes *x, const cs_windows *windows, cs_candidates *candidates, double *es,
                            double *var, size_t apart) {
-    rolling r = {x, windows, candidates, es, var, apart, 0, 0};
+    rolling r = {x, windows, candidates, es, var, apart, 0, 0, 0, 0};
     /* Windows from `steady` to `end` move by one within the series. */
     int64_t steady = windows->window - windows->lead + 1, end = (int64_t)x->n - windows->lead + 1;
     if (windows->starts || windows->step != 1) end = 0;
@@ -198,12 +269,6 @@ static void kernel_rolling(const cs_outcomes *x, const cs_windows *windows, cs_c
         rolling_move(&r, start, stop);
         defined = rolling_settle(&r);
         rolling_store(&r, j++, defined);
-        if (!defined || (int64_t)j < steady || (int64_t)j >= end) continue;
-        if (x->is_f32)
-            j = rolling_slide(&r, 1, candidates->n_levels, j, (size_t)end);
-        else if (candidates->n_levels == 1)
-            j = rolling_slide(&r, 0, 1, j, (size_t)end);
-        else
-            j = rolling_slide(&r, 0, candidates->n_levels, j, (size_t)end);
+        if (defined && (int64_t)j >= steady && (int64_t)j < end) j = rolling_move_on(&r, j, (size_t)end);
     }
 }

@@ -52,6 +52,11 @@ typedef struct {
 #define CS_WINDOW_BLOCK 64
 #define CS_WINDOW_BLOCK_ROOM (CS_WINDOW_BLOCK + 8)
 
+/* Steps that a lane of rolling_stretches.h makes at once and the largest rank there; doubles of memory for these. */
+#define CS_STRETCH_STEPS 1024
+#define CS_STRETCH_RANK 64
+#define CS_STRETCHES_ROOM ((2 * CS_STRETCH_STEPS + 2 * CS_STRETCH_RANK) * CS_SLACK)
+
 /* The outcomes of a window that are below a threshold, sorted, in blocks, and a count of those equal to it; see
  * window_kernels.h. */
 typedef struct cs_candidates {
@@ -73,6 +78,7 @@ typedef struct cs_candidates {
     size_t *place;   /* where its first outcome lies among all blocks; the places behind n_blocks are free */
     double *blocks;
     double *scratch; /* for as many outcomes as a window holds */
+    double *stretches; /* CS_STRETCHES_ROOM, or NULL */
 } cs_candidates;
 
 /* A window of the latest outcomes. */
@@ -126,6 +132,7 @@ CS_INLINE size_t cs_candidates_size(size_t length, size_t n_levels) {
     cs_candidates c;
     size_t used = 64 + sizeof c;
     cs_candidates_divide(&c, NULL, &used, length, n_levels);
+    cs_memory_take(NULL, &used, CS_STRETCHES_ROOM * sizeof(double));
     return used + 64;
 }
 
@@ -136,6 +143,7 @@ CS_INLINE cs_candidates *cs_candidates_create(void *memory, size_t length, const
     size_t used = (sizeof *c + 63) / 64 * 64;
     memset(c, 0, sizeof *c);
     cs_candidates_divide(c, start, &used, length, n_levels);
+    c->stretches = (double *)cs_memory_take(start, &used, CS_STRETCHES_ROOM * sizeof(double));
     cs_candidates_begin(c, levels);
     return c;
 }

@@ -190,61 +190,73 @@ CS_INLINE int level_note(cs_window_level *l, size_t step) {
     return 1;
 }
 
-CS_COLD double pending_exact(const cs_window_level *l, size_t i) {
-    const cs_window_pending *p = &l->pending;
-    cs_sum sum = {p->hi[i], p->lo[i], 0.0};
+/* The quotient of a sum that is an exact pair. */
+CS_COLD double level_quotient(const cs_window_level *l, double hi, double lo, double value) {
+    cs_sum sum = {hi, lo, 0.0};
     cs_exact total;
     double ratio;
     if (l->target.c1 == 0.0 && exact_pair_ratio(&sum, l->target.count, &ratio)) return 0.0 - ratio;
     cs_exact_zero(&total);
-    cs_exact_add(&total, sum.hi);
-    cs_exact_add(&total, sum.lo);
-    return 0.0 - level_exact(&l->target, &total, -p->var[i]);
+    cs_exact_add(&total, hi);
+    cs_exact_add(&total, lo);
+    return 0.0 - level_exact(&l->target, &total, value);
 }
 
-/* Divides what was noted, many at a time: cs_sum_ratio in lanes, with an inverse for the divisions. A quotient off by a unit
- * leaves a larger remainder, which is known as well: rounded five times, by less than 2^-50 of itself. */
+/* What sums of a level are divided by, in lanes. */
+typedef struct {
+    vd over, over_rest, high, low, inverse, lost; /* `lost`: a bound of rounding relative to hi and v */
+} level_divisor;
+
+CS_INLINE level_divisor level_divisor_of(const cs_window_level *l) {
+    level_divisor d;
+    double low, high = cs_two_sum(l->target.count, l->target.rest, &low);
+    d.over = vd_set(l->over);
+    d.over_rest = vd_set(l->over_rest);
+    d.high = vd_set(high);
+    d.low = vd_set(low);
+    d.inverse = vd_set(1.0 / high);
+    d.lost = vd_set(0x1p-99 + 8.0 * l->over_err);
+    return d;
+}
+
+/* ES of exact sums hi + lo, as pairs that are not wide, up to outcomes v of the rank, and where it is certain: cs_sum_ratio
+ * in lanes, with an inverse for the divisions. A quotient off by a unit leaves a larger remainder, which is known as well.
+ * All terms but lo that are rounded on the way are at most |hi| + |v| times a few units of roundoff, and are rounded a few
+ * times; nothing underflows, and where parts cancel nothing is certain. */
+CS_INLINE vm level_divisor_apply(const level_divisor *d, vd hi, vd lo, vd v, vd *es) {
+    vd part, part_lo, sum, z, e, nh, nl, q, rest, slack, below;
+    slack = vd_add(vd_mul(vd_abs(lo), vd_set(0x1p-51)), vd_mul(vd_add(vd_abs(hi), vd_abs(v)), d->lost));
+    slack = vd_mul(slack, vd_mul(d->inverse, vd_set(1.0000001)));
+    /* The numerator and what its pair leaves off. */
+    part = vd_two_product(d->over, v, &part_lo);
+    sum = vd_add(hi, part);
+    z = vd_sub(sum, hi);
+    e = vd_add(vd_sub(hi, vd_sub(sum, z)), vd_sub(part, z));
+    lo = vd_add(vd_add(lo, e), vd_add(part_lo, vd_mul(d->over_rest, v)));
+    nh = vd_add(sum, lo);
+    nl = vd_add(vd_sub(sum, nh), lo); /* |lo| is less than |sum|, or the slack decides nothing */
+    q = vd_mul(nh, d->inverse);
+    rest = vd_add(vd_fused_product_minus(q, d->high, nh), vd_sub(vd_mul(q, d->low), nl));
+    rest = vd_mul(rest, d->inverse);
+    below = vd_sub(q, vd_add(rest, slack));
+    *es = vd_sub(vd_set(0.0), below);
+    return vd_eq(below, vd_sub(q, vd_sub(rest, slack)));
+}
+
+/* Divides what was noted, many at a time. */
 static void level_divide(cs_window_level *l) {
     cs_window_pending *p = &l->pending;
-    vd zero = vd_set(0.0), over = vd_set(l->over), over_rest = vd_set(l->over_rest), over_err = vd_set(l->over_err);
-    vd tiny = vd_set(0x1p-50), least = vd_set(0x1p-900), most = vd_set(0x1.fffffffffffffp1023), dl, dh, inverse;
-    double low, high = cs_two_sum(l->target.count, l->target.rest, &low);
-    dh = vd_set(high);
-    dl = vd_set(low);
-    inverse = vd_set(1.0 / high);
+    level_divisor divisor = level_divisor_of(l);
     for (size_t i = p->count; i < (p->count + CS_LANES - 1) / CS_LANES * CS_LANES; i++)
         p->hi[i] = p->lo[i] = p->var[i] = 0.0;
     for (size_t i = 0; i < p->count; i += CS_LANES) {
-        vd hi = vd_load(p->hi + i), lo = vd_load(p->lo + i), v = vd_sub(zero, vd_load(p->var + i));
-        vd part, part_lo, sum, z, e, rest, nh, nl, q, err, back, slack, below, above;
-        vm certain;
-        /* The numerator and what its pair leaves off. */
-        part = vd_two_product(over, v, &part_lo);
-        rest = vd_mul(over_rest, v);
-        sum = vd_add(hi, part);
-        z = vd_sub(sum, hi);
-        e = vd_add(vd_sub(hi, vd_sub(sum, z)), vd_sub(part, z));
-        err = vd_add(vd_add(vd_abs(lo), vd_abs(e)), vd_add(vd_abs(part_lo), vd_abs(rest)));
-        err = vd_add(vd_add(vd_mul(err, vd_set(0x1p-51)), vd_mul(over_err, vd_abs(v))), vd_set(0x1p-980)); /* none is subnormal */
-        lo = vd_add(vd_add(lo, e), vd_add(part_lo, rest));
-        nh = vd_add(sum, lo);
-        nl = vd_add(vd_sub(sum, nh), lo); /* |lo| is less than |sum|, or the bounds below decide nothing */
-        q = vd_mul(nh, inverse);
-        rest = vd_sub(zero, vd_fused_product_minus(q, dh, nh));
-        back = vd_mul(q, dl);
-        slack = vd_add(vd_add(vd_abs(rest), vd_abs(nl)), vd_abs(back));
-        slack = vd_add(vd_add(err, vd_mul(vd_abs(q), over_err)), vd_mul(tiny, slack));
-        rest = vd_mul(vd_add(rest, vd_sub(nl, back)), inverse);
-        slack = vd_mul(slack, vd_mul(inverse, vd_set(1.0000001)));
-        below = vd_add(q, vd_sub(rest, slack));
-        above = vd_add(q, vd_add(rest, slack));
-        certain = vm_andnot(vd_ngt(vd_abs(nh), least), vm_andnot(vd_ngt(vd_abs(q), least), vd_eq(below, above)));
-        certain = vm_andnot(vd_ngt(most, vd_abs(below)), certain);
-        vd_store(p->es + i, vd_sub(zero, below));
+        vd es, value = vd_sub(vd_set(0.0), vd_load(p->var + i));
+        vm certain = level_divisor_apply(&divisor, vd_load(p->hi + i), vd_load(p->lo + i), value, &es);
+        vd_store(p->es + i, es);
         if (CS_UNLIKELY(vm_count(certain) != CS_LANES)) {
             uint64_t open = ~vm_bits(certain);
             for (size_t k = 0; k < CS_LANES && i + k < p->count; k++)
-                if (open >> k & 1) p->es[i + k] = pending_exact(l, i + k);
+                if (open >> k & 1) p->es[i + k] = level_quotient(l, p->hi[i + k], p->lo[i + k], 0.0 - p->var[i + k]);
         }
     }
 }

@@ -89,6 +89,30 @@ def test_the_tail_follows_a_level_that_rises_and_falls(period):
         assert_selected(results, values, textbook.rolling_bounds(6000, window), levels, 13)
 
 
+REGIMES = ["bells", "sorted", "wide exponents", "heavy tails", "reversed", "both infinities", "saw-tooth", "few distinct"]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("window", [8, 60, 250, 1000])
+def test_windows_cross_from_one_regime_to_the_next(window, dtype):
+    """Each asks for another way to move: candidates, stretches, sums of wide exponents, none across missing values."""
+    levels = [0.975, 0.9]
+    with np.errstate(over="ignore"):
+        values = np.concatenate([SAMPLES[name](2500) for name in REGIMES]).astype(dtype)
+    values[[6000, 6001, 11_111]] = np.nan
+    for chosen in (levels, levels[:1]):
+        results = rolling(values, window, chosen)
+        assert_selected(results, values.astype(np.float64), textbook.rolling_bounds(values.size, window), chosen, 31)
+
+
+@pytest.mark.parametrize("n", [*range(250, 282), 313, 377, 378, 2249, 2250, 2251, 4321])
+def test_stretches_of_any_number_of_steps(n):
+    values = datasets.heavy_tails(n)
+    for window, level in ((20, 0.9), (249, 0.975), (250, 0.999)):
+        results = rolling(values, window, [level])
+        assert_selected(results, values, textbook.rolling_bounds(n, window), [level])
+
+
 @pytest.mark.parametrize("shape", ["start", "middle", "end", "many"])
 @pytest.mark.parametrize("min_count", [0, 1, 5, 20])
 def test_missing_values_hold_a_place_and_are_left_out(shape, min_count):
