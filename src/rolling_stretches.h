@@ -38,7 +38,7 @@ CS_INLINE void stretches_load(const stretches *s, const cs_outcomes *x, size_t a
     vd_transpose(step);
 }
 
-CS_INLINE void stretches_store(const stretches *s, const double *step, double *out) {
+static void stretches_store(const stretches *s, const double *step, double *out) {
     vd lane[CS_LANES];
     for (size_t i = 0; i < CS_LANES; i++) lane[i] = vd_load(step + i * CS_LANES);
     vd_transpose(lane);
@@ -100,7 +100,7 @@ typedef struct {
     double es[(CS_LANES + 1) * CS_LANES];
 } stretch_group;
 
-CS_INLINE void group_divide(stretch_group *g, const cs_window_level *l, const level_divisor *divisor) {
+static void group_divide(stretch_group *g, const cs_window_level *l, const level_divisor *divisor) {
     for (size_t i = CS_LANES; i < (CS_LANES + 1) * CS_LANES; i += CS_LANES) {
         vd es;
         vm certain = level_divisor_apply(divisor, vd_load(g->hi + i), vd_load(g->lo + i), vd_load(g->value + i), &es);
