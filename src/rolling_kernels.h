@@ -82,6 +82,10 @@ CS_INLINE void values_fill(double *out, size_t from, size_t to, double value) {
 /* Repeats the last result, and each of those noted from its step on, up to `end` and less than CS_LANES behind it. */
 CS_INLINE void values_write(double *out, const cs_window_pending *p, double last, const double *noted, size_t end) {
     size_t from = p->filled;
+    if (p->count == end - from) {
+        for (size_t i = 0; i < p->count; i += CS_LANES) vd_store(out + from + i, vd_load(noted + i));
+        return;
+    }
     for (size_t i = 0; i < p->count; i++) {
         values_fill(out, from, p->step[i], last);
         from = p->step[i];

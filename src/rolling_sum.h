@@ -118,6 +118,20 @@ CS_INLINE void rolling_sum_take(cs_rolling_sum *s, double x) {
     s->lo -= x - high;
 }
 
+/* += x - y for a y that was added before. The difference of the parts is exact as well, and waits for no sum. */
+CS_INLINE void rolling_sum_exchange(cs_rolling_sum *s, double x, double y) {
+    double size = fabs(x), x_high, y_high;
+    if (CS_UNLIKELY(s->wide || !((size >= s->least && size <= s->most) || size == 0.0))) {
+        rolling_sum_take(s, y);
+        rolling_sum_add_wide(s, x);
+        return;
+    }
+    x_high = (x + s->split) - s->split;
+    y_high = (y + s->split) - s->split;
+    s->hi += x_high - y_high;
+    s->lo += (x - x_high) - (y - y_high);
+}
+
 /* The sum as a pair, with err 0 if that is exact: 0 if its size needs cs_exact. */
 CS_COLD int rolling_sum_read_wide(cs_rolling_sum *s, cs_sum *r) {
     double a, b, c, scale, rest;

@@ -305,13 +305,11 @@ static void block_rewind(cs_candidates *c, size_t block) {
 
 /* A free block behind `block`, or in front of it. */
 static void blocks_open(cs_candidates *c, size_t block) {
-    size_t place = c->place[c->n_blocks];
-    for (size_t i = c->n_blocks; i > block; i--) {
-        c->place[i] = c->place[i - 1];
-        c->fill[i] = c->fill[i - 1];
-        c->left[i] = c->left[i - 1];
-        c->first[i] = c->first[i - 1];
-    }
+    size_t place = c->place[c->n_blocks], behind = c->n_blocks - block;
+    memmove(c->place + block + 1, c->place + block, behind * sizeof *c->place);
+    memmove(c->fill + block + 1, c->fill + block, behind * sizeof *c->fill);
+    memmove(c->left + block + 1, c->left + block, behind * sizeof *c->left);
+    memmove(c->first + block + 1, c->first + block, behind * sizeof *c->first);
     c->place[block] = place - place % CS_WINDOW_BLOCK_ROOM;
     c->n_blocks++;
     block_cut(c, block, 0);
@@ -319,14 +317,11 @@ static void blocks_open(cs_candidates *c, size_t block) {
 }
 
 static void blocks_close(cs_candidates *c, size_t block) {
-    size_t place = c->place[block];
-    c->n_blocks--;
-    for (size_t i = block; i < c->n_blocks; i++) {
-        c->place[i] = c->place[i + 1];
-        c->fill[i] = c->fill[i + 1];
-        c->left[i] = c->left[i + 1];
-        c->first[i] = c->first[i + 1];
-    }
+    size_t place = c->place[block], behind = --c->n_blocks - block;
+    memmove(c->place + block, c->place + block + 1, behind * sizeof *c->place);
+    memmove(c->fill + block, c->fill + block + 1, behind * sizeof *c->fill);
+    memmove(c->left + block, c->left + block + 1, behind * sizeof *c->left);
+    memmove(c->first + block, c->first + block + 1, behind * sizeof *c->first);
     c->place[c->n_blocks] = place;
     c->first[c->n_blocks] = (double)NAN;
     c->first[0] = -INFINITY;
@@ -413,6 +408,8 @@ static size_t blocks_split(cs_candidates *c, size_t block, double x) {
         blocks_open(c, 0);
         c->first[0] = -INFINITY;
         c->first[1] = a[0];
+        c->place[0] += CS_WINDOW_BLOCK - 1;
+        block_cut(c, 0, 0);
         return 0;
     }
     blocks_open(c, block + 1);
@@ -430,6 +427,14 @@ static size_t blocks_split(cs_candidates *c, size_t block, double x) {
 /* The block that x was put into. */
 CS_INLINE size_t candidates_put(cs_candidates *c, double x) {
     size_t block = blocks_find(c, x);
+    if (CS_UNLIKELY(x < block_at(c, block)[0]) && c->place[block] % CS_WINDOW_BLOCK_ROOM > 0) {
+        /* Outcomes that fall enter at the front. */
+        c->place[block]--;
+        c->fill[block]++;
+        c->count++;
+        block_at(c, block)[0] = x;
+        return block;
+    }
     if (CS_UNLIKELY(c->left[block] == 0)) {
         if (c->fill[block] == CS_WINDOW_BLOCK)
             block = blocks_split(c, block, x);
@@ -449,8 +454,7 @@ CS_INLINE void levels_after_put(cs_candidates *c, size_t n_levels, size_t block,
         l->before += l->block > block;
         if (x < l->value) {
             l->taken--;
-            rolling_sum_add(&l->sum, x);
-            rolling_sum_take(&l->sum, l->value);
+            rolling_sum_exchange(&l->sum, x, l->value);
             level_seek_back(c, l);
             level_change(c, l);
         }
@@ -580,9 +584,8 @@ CS_INLINE void levels_after_take(cs_candidates *c, size_t n_levels, double x) {
         cs_window_level *l = c->levels + i;
         if (x <= l->value) {
             if (++l->taken > l->taken_most) l->taken_most = l->taken;
-            rolling_sum_take(&l->sum, x);
             level_seek_on(c, l);
-            rolling_sum_add(&l->sum, l->value);
+            rolling_sum_exchange(&l->sum, l->value, x);
             level_change(c, l);
         }
     }
