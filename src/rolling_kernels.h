@@ -126,8 +126,8 @@ CS_INLINE double outcome_in(const cs_outcomes *x, int is_f32, size_t i) {
     return v;
 }
 
-/* Nanoseconds that a step costs: by the candidates where outcomes come in random order, and at those steps where one enters or
- * leaves; in stretches, whatever the order. Rough ones: they choose between ways to the same results. */
+/* Nanoseconds that a step costs: by the candidates where outcomes come in random order, and at those steps where one enters
+ * or leaves; in stretches, whatever the order. Rough ones: they choose between ways to the same results. */
 #define CS_STEP_OF_CANDIDATES 20.0
 
 static double rolling_cost(const cs_candidates *c) {
@@ -142,8 +142,8 @@ static double rolling_cost_of_stretches(const cs_candidates *c) {
     return cost;
 }
 
-/* Outputs j, ... of windows that move by one, in whole strides while the candidates last and are not overworked; returns the
- * next output. */
+/* Outputs j, ... of windows that move by one, in whole strides while the candidates last and are not overworked; returns
+ * the next output. */
 CS_INLINE size_t rolling_slide(rolling *r, int is_f32, size_t n_levels, size_t j, size_t end) {
     const cs_outcomes *x = r->x;
     cs_candidates *c = r->candidates;
@@ -152,7 +152,7 @@ CS_INLINE size_t rolling_slide(rolling *r, int is_f32, size_t n_levels, size_t j
     double most = 4.0 * CS_WINDOW_STRIDE, left = most; /* steps with something to do, before it is too much */
     double share = rolling_cost_of_stretches(c) / CS_STEP_OF_CANDIDATES;
     for (size_t i = 0; i < c->n_levels; i++) c->levels[i].pending.filled = j;
-    while (j + CS_WINDOW_STRIDE + CS_LANES <= end && !(r->overworked = left < 0.0)) {
+    while (j + CS_WINDOW_STRIDE + CS_LANES <= end && left >= 0.0) {
         size_t start = r->start, stop = r->stop, done = CS_WINDOW_STRIDE, worked = 0;
         vd threshold = vd_set(c->threshold);
         uint64_t events = rolling_events(x, is_f32, stop, flip, threshold) |
@@ -211,6 +211,7 @@ CS_INLINE size_t rolling_slide(rolling *r, int is_f32, size_t n_levels, size_t j
         if (CS_UNLIKELY(c->now > c->review)) candidates_review(c);
     }
     for (size_t i = 0; i < c->n_levels; i++) rolling_flush(r, i, j);
+    r->overworked = left < 0.0;
     if (j - first > r->turn) r->turn = 0;
     return j;
 }

@@ -211,8 +211,8 @@ static void stretches_results(const stretches *s, const cs_outcomes *x, size_t s
         stretches_level(s, x, start, window, l, rank, sum, memory, es, var);
 }
 
-/* Begins exact sums of `terms` of the outcomes [from, to), at least CS_LANES; 0 if one is missing or they differ too much in
- * size. */
+/* Begins exact sums of `terms` of the outcomes [from, to), at least CS_LANES; 0 if one is missing or they differ too much
+ * in size. */
 static int stretches_begin(const cs_outcomes *x, size_t from, size_t to, size_t terms, cs_rolling_sum *sum) {
     vd flip = flip_lanes(x->flip), zero = vd_set(0.0), infinity = vd_set(INFINITY), least = infinity, most = zero;
     vm missing = vm_none();
