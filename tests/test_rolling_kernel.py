@@ -89,7 +89,7 @@ def test_the_tail_follows_a_level_that_rises_and_falls(period):
         assert_selected(results, values, textbook.rolling_bounds(6000, window), levels, 13)
 
 
-REGIMES = ["bells", "sorted", "wide exponents", "heavy tails", "reversed", "both infinities", "saw-tooth", "few distinct"]
+REGIMES = ["bells", "sorted", "wide exponents", "heavy tails", "reversed", "both infinities", "saw-tooth", "constant"]
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
