@@ -271,8 +271,11 @@ def test_a_sample_is_drawn_without_replacement_and_always_the_same(probabilities
 def test_passes_count_reads_of_all_scenarios():
     scenarios, x = ArrayScenarios(bells(100, 3)), portfolio(3)
     scenarios.tail_rows(x, 0.9, None, 3, 3)
-    scenarios.es_var(x, 0.9, None)
+    scenarios.es_var(2 * x, 0.9, None)
     scenarios.tail(x, 0.9, None)
+    assert scenarios.passes == 3
+    # The P&L of the latest weights is at hand.
+    scenarios.tail(x, 0.95, None)
     assert scenarios.passes == 3
 
 

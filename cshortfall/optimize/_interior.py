@@ -26,6 +26,9 @@ def interior(s: ScaledProgram, time_limit: float | None) -> tuple[Floats, float]
 
     The slack is about zero where there is no interior.
     """
+    known = _inside_box(s)
+    if known is not None:
+        return known
     n = s.n_variables
     free = s.upper > s.lower
     below, above = free & np.isfinite(s.lower), free & np.isfinite(s.upper)
@@ -63,6 +66,21 @@ def interior(s: ScaledProgram, time_limit: float | None) -> tuple[Floats, float]
     v = feasible(s, end.x[:-1])
     slack = np.concatenate((v[below] - s.lower[below], s.upper[above] - v[above], s.b_ub - s.A_ub @ v))
     return v, min(float(end.x[-1]), float(slack.min(initial=np.inf)))
+
+
+def _inside_box(s: ScaledProgram) -> tuple[Floats, float] | None:
+    """Return the point between opposite corners of the bounds that meets the only row, of positive coefficients.
+
+    None if there are other rows, or where that point has hardly any slack.
+    """
+    if s.b_ub.size or s.b_eq.size != 1 or not (s.A_eq > 0).all() or not np.isfinite(s.lower).all():
+        return None
+    row = s.A_eq[0]
+    room = float(s.b_eq[0] - row @ s.lower)
+    widths = np.minimum(s.upper - s.lower, room / row)
+    share = room / max(float(row @ widths), SMALLEST)
+    slack = min(share, 1 - share) * float(widths[widths > 0].min(initial=np.inf))
+    return (feasible(s, s.lower + share * widths), slack) if ALLOWED < slack < np.inf else None
 
 
 def inside_bounds(s: ScaledProgram, v: Floats) -> bool:
