@@ -100,6 +100,10 @@ class TermModel:
         band = _Band(tail.index, tail.rows, tail.base, tail.probability / alpha)
         self.bands = [*self.bands, band][-KEPT_BANDS:]
 
+    def forget_first(self) -> None:
+        """Leave out the oldest cut and the scenarios that came with it."""
+        self.cuts, self.bands = self.cuts[1:], self.bands[1:]
+
     def minorants(self) -> Minorants:
         """Take the scenarios of W, the union of the bands, out of the cuts."""
         index, first = np.unique(np.concatenate([band.index for band in self.bands]), return_index=True)
@@ -218,14 +222,15 @@ class _Master:
             ]
         )
         self.b_eq = np.concatenate((-program.cost[active], [block.mass_side for _, block in terms]))
-        rows = [csr_array(_at(begin, block.total, self.width)) for begin, block in terms]
-        sides = [np.array([block.total_side]) for _, block in terms]
+        several = [(begin, block) for begin, block in terms if block.total.size]
+        rows = [csr_array(_at(begin, block.total, self.width)) for begin, block in several]
+        sides = [np.array([block.total_side]) for _, block in several]
         for number, (begin, _) in enumerate(terms):
             if number >= len(program.weights):
                 rows.append(self._cap_rows(begin, minorants[number]))
                 sides.append(np.zeros(minorants[number].band.cap.size))
-        self.A_ub = vstack(rows).tocsr()
-        self.b_ub = np.concatenate(sides)
+        self.A_ub = vstack(rows).tocsr() if rows else None
+        self.b_ub = np.concatenate(sides) if rows else np.zeros(0)
 
     def _linear_block(self) -> _Block:
         """Return the columns of rows and box."""
@@ -244,7 +249,7 @@ class _Master:
         )
 
     def _term_block(self, number: int, known: Minorants) -> _Block:
-        """Return the columns of a term, its mass row and the row of the sum of its cuts' weights."""
+        """Return the columns of a term, its mass row and the row of the sum of its cuts' weights, if it needs one."""
         program, frame = self.program, self._frame
         assets, x, edge = frame.active[: program.n_assets], frame.v[: program.n_assets], frame.edges[number]
         top, n_cuts, n_band = _unit(known), known.offset.size, known.band.cap.size
@@ -257,7 +262,10 @@ class _Master:
         total = np.concatenate((np.ones(n_cuts), np.zeros(n_band)))
         if number < len(program.weights):
             weight = program.weights[number]
-            high = weight * np.concatenate((np.full(n_cuts, np.inf), known.band.cap / top))
+            # The weight of a single cut has a bound instead of a row.
+            alone = n_cuts == 1
+            high = weight * np.concatenate((np.full(n_cuts, 1.0 if alone else np.inf), known.band.cap / top))
+            total = np.zeros(0) if alone else total
             return _Block(columns, gain, np.zeros(high.size), high, mass, weight / top, total, weight)
         limit = program.limits[number - len(program.weights)]
         excess = (float(limit.slope @ frame.v) + edge - limit.limit) / frame.size

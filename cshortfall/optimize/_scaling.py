@@ -45,7 +45,7 @@ class ScaledTerm:
     def n_assets(self) -> int:
         return self.scenarios.n_assets
 
-    @property
+    @cached_property
     def mass(self) -> float:
         """Probability of the tail."""
         return self.scenarios.tail_mass(self.level)

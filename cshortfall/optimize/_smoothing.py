@@ -10,19 +10,22 @@ equalities stay in the Newton system. The Hessian is a sum over the scenarios wi
 number of assets, however many scenarios there are. Widths and barriers shrink from stage to stage.
 
 Two things make it fast. Random samples come first, each of eight times the size of the one before, so that at full
-size little is left to do. And a stage works on a copy of the rows around the edge of the tail; the rest of the tail,
-which is far from the edge, enters as one linear function. Both only decide where the search for the optimum begins:
-what is returned is weights, and nothing about them is believed.
+size little is left to do; from where a related program ended there is no need of them. And a stage works on a copy of
+the rows around the edge of the tail (`_kept`). Both only decide where the search for the optimum begins: what is
+returned is weights, and nothing about them is believed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve  # type: ignore[import-untyped]
+from scipy.linalg import LinAlgError  # type: ignore[import-untyped]
 from scipy.linalg.blas import dsyrk  # type: ignore[import-untyped]
+from scipy.linalg.lapack import dpotrf, dpotrs  # type: ignore[import-untyped]
+
+from cshortfall.optimize._kept import KeptTail
+from cshortfall.optimize._warm import Central
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,9 +37,10 @@ if TYPE_CHECKING:
 RATIO = 8
 LEAST_SAMPLE = 2000
 LEAST_SAMPLE_PER_ASSET = 60
-# Rows kept on either side of the edge of the tail: a share of the tail, at least this many for each asset. The first
+# Rows kept on either side of the edge of the tail: a share of the tail, at least so many for each asset. The first
 # sample is kept whole: its weights move so far that any row may come into the tail.
-KEPT_PER_ASSET = 15
+KEPT_PER_ASSET = 10
+WARM_PER_ASSET = 15
 FIRST_SHARE = 0.5
 WARM_SHARE = 0.15
 NEXT_SHARE = 0.25
@@ -51,13 +55,15 @@ LEAST_SLACK = 1e-3
 LEAST_DISTANCE = 1e-15
 # Variables move by at most so many times the largest of them in a step.
 LONGEST_STEP = 10.0
-# Losses are of size one.
-LEAST_WIDTH = 1e-9
 SHORTEST_STEP = 1e-6
 # Share of the way to the nearest bound that a step may go.
 BOUNDARY = 0.95
 # How far a multiplier may be from that of the central path.
 OFF_CENTER = 100.0
+# Decrement of a step, in units of the barriers' share in the objective, after which a stage is done.
+CLOSE = 1e-3
+# Likewise, after which there is no use in going on from there.
+FAR = 100.0
 
 
 class Stage(NamedTuple):
@@ -72,69 +78,32 @@ class Stage(NamedTuple):
 FIRST_STAGES = (Stage(0.4, 1e-1), Stage(0.1, 1e-2), Stage(5, 1e-3))
 NEXT_STAGES = (Stage(6, 1e-3),)
 LAST_STAGES = (Stage(2, 1e-4, 8), Stage(1.2, 1e-5, 8), Stage(1, 1e-6, 12))
-WARM_STAGES = ((Stage(4, 1e-3, 6),), (Stage(1.5, 1e-5, 8), Stage(1, 1e-6, 8)))
+WARM_STAGES = (Stage(4, 1e-3, 6), Stage(2, 1e-4, 8), Stage(1, 1e-6, 8))
+# Where a related program left the end of its last stage with this barrier or a larger one: nearer to the optimum,
+# variables at a bound would take many steps to leave it.
+CENTRAL_BARRIER = 1e-4
+CENTRAL_STAGES = (Stage(2, 1e-4, 6), Stage(1, 1e-6, 8))
+# A stage is gone through at most so many times until its rows tell enough.
+REPEATS = 4
 
 
-@dataclass(eq=False)
-class _Model:
-    """One risk term near some weights: rows around the edge of its tail, and the rest of the tail as a linear one."""
+class Located(NamedTuple):
+    """Weights near the optimum."""
 
-    rows: Floats
-    base: Floats
-    cap: Floats  # q of each row
-    rest_rows: Floats  # sums over the rest of the tail, times 1 / (1 - level)
-    rest_base: float
-    rest_mass: float
-    loss: Floats
-    edge: float  # the smoothed program's t
-    es: float  # where the model was made
-    width: float = 0.0
-    surplus: float = 0.0
-    """What the smoothed function was above ES when the width was chosen: risk limits are given as much more."""
-
-    def measure_surplus(self, x: Floats) -> None:
-        """Compare with the ES of the rows and the rest at x."""
-        order = np.argsort(-self.loss)
-        mass = self.rest_mass + np.cumsum(self.cap[order])
-        # The edge of the tail at x, where the function without a width is least.
-        edge = float(self.loss[order[min(int(np.searchsorted(mass, 1.0)), order.size - 1)]])
-        rest = -float(self.rest_rows @ x) - self.rest_base - self.rest_mass * edge
-        es = edge + rest + float(self.cap @ np.maximum(self.loss - edge, 0.0))
-        self.surplus = max(0.0, self.value(x, self.loss, self.edge) - es)
-
-    def loss_change(self, direction: Floats) -> Floats:
-        change: Floats = -(self.rows @ direction)
-        return change
-
-    def value(self, x: Floats, loss: Floats, edge: float) -> float:
-        """Return the smoothed Rockafellar-Uryasev function."""
-        over = loss - edge
-        near = np.minimum(over + self.width, 2 * self.width)
-        np.maximum(near, 0.0, out=near)
-        smooth = near * near / (4 * self.width) + np.maximum(over - self.width, 0.0)
-        rest = -float(self.rest_rows @ x) - self.rest_base - self.rest_mass * edge
-        return edge + rest + float(self.cap @ smooth)
-
-    def derivatives(self) -> tuple[Floats, float, Floats, Floats, float]:
-        """Gradient in x and t; Hessian: xx, xt, tt."""
-        over = self.loss - self.edge
-        slope = np.clip((over + self.width) / (2 * self.width), 0.0, 1.0) * self.cap
-        near = np.flatnonzero(np.abs(over) <= self.width)
-        curvature = self.cap[near] / (2 * self.width)
-        band = self.rows[near]
-        band *= np.sqrt(curvature)[:, None]
-        hessian = dsyrk(1.0, band.T, lower=1)
-        gradient = -self.rest_rows - slope @ self.rows
-        return (
-            gradient,
-            1.0 - self.rest_mass - float(slope.sum()),
-            hessian,
-            np.sqrt(curvature) @ band,
-            float(curvature.sum()),
-        )
+    v: Floats
+    kept: tuple[KeptTail, ...] = ()
+    """What was kept of each term's tail over all scenarios; nothing where the search ended before."""
+    central: Central | None = None
+    """Where a related program may begin."""
 
 
-def locate(program: ScaledProgram, start: Floats, check: Callable[[], None], near: bool = False) -> Floats | None:
+def locate(
+    program: ScaledProgram,
+    start: Floats,
+    check: Callable[[], None],
+    near: bool = False,
+    central: Central | None = None,
+) -> Located | None:
     """Return weights near the optimum, None if the smoothed program could not be solved.
 
     Parameters
@@ -147,87 +116,84 @@ def locate(program: ScaledProgram, start: Floats, check: Callable[[], None], nea
         Called once per Newton step; raises where time is up.
     near : bool
         Whether the start is near the optimum already: samples are left out then.
+    central : Central, optional
+        Where a related program was, to begin with instead of the start.
     """
     most = max(term.n_scenarios for term in program.terms)
     least = max(LEAST_SAMPLE, LEAST_SAMPLE_PER_ASSET * program.n_assets)
     sizes = [most]
     while sizes[-1] > least and not near:
         sizes.append(sizes[-1] // RATIO)
-    v = start
+    found = Located(start)
     newton = _Newton(program, check)
     try:
+        if central is not None:
+            newton.begin(central)
+            return _follow(newton, program.terms, central.v, CENTRAL_STAGES)
         if near:
-            for warm in WARM_STAGES:
-                v = _solve_size(newton, program.terms, v, warm, WARM_SHARE, refresh=False)
-            return v
+            return _follow(newton, program.terms, start, WARM_STAGES)
         for number, size in enumerate(reversed(sizes)):
             terms = [term.sample(size) for term in program.terms]
             stages: tuple[Stage, ...] = NEXT_STAGES if number else FIRST_STAGES
             if size == most:
                 stages = (*stages, *LAST_STAGES)
-            v = _solve_size(newton, terms, v, stages, FIRST_SHARE if number else 1.0, refresh=size == most)
+            found = _solve_size(newton, terms, found.v, stages, FIRST_SHARE if number else 1.0, refresh=size == most)
     except LinAlgError:
         # What the samples before gave is a beginning, too.
-        return v if v is not start else None
-    return v
+        return Located(found.v) if found.v is not start else None
+    return found
 
 
 def _solve_size(
     newton: _Newton, terms: Sequence[ScaledTerm], v: Floats, stages: Sequence[Stage], share: float, refresh: bool
-) -> Floats:
+) -> Located:
     """Go through the stages of one of the samples; with `refresh` every stage sees all scenarios once."""
-    n_assets = max(1, newton.program.n_assets)
-    models: list[_Model] = []
+    models: list[KeptTail] = []
     best, least = v, np.inf
     for stage in stages:
         if refresh or not models:
-            models = [_model(term, v, share) for term in terms]
+            models = [KeptTail.at(term, v, share, KEPT_PER_ASSET) for term in terms]
             value = newton.value(v, models)
             if value > least:
                 # The weights went where the rows that were kept say too little.
                 share = min(1.0, share / NEXT_SHARE**2)
-                v, models = best, [_model(term, best, share) for term in terms]
+                v, models = best, [KeptTail.at(term, best, share, KEPT_PER_ASSET) for term in terms]
             else:
                 best, least = v, value
             share *= NEXT_SHARE
-        for model in models:
-            count = stage.per_asset * (n_assets if stage.per_asset >= 1 else model.loss.size)
-            model.width = _width(model, int(count))
-            if newton.program.limits:
-                model.measure_surplus(v[: newton.program.n_assets])
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            moved = newton.minimise(models, v, stage)
-        if not np.isfinite(moved).all():
-            raise LinAlgError("the smoothed program has no minimum")
-        v = moved
-    return v
+        v = _solve_stage(newton, models, v, stage)
+    return Located(v, tuple(models), newton.waypoint)
 
 
-def _model(term: ScaledTerm, v: Floats, share: float) -> _Model:
-    """Copy the rows around the edge of the tail at v, a share of the tail on either side; all if the share is one."""
-    n = term.n_scenarios
-    kept_rows = n if share >= 1 else max(int(share * term.mass * n), KEPT_PER_ASSET * term.n_assets)
-    tail = term.tail_rows(v, kept_rows, kept_rows)
-    alpha = term.mass
-    kept = tail.loss > tail.var
-    weight = tail.probability[kept]
-    return _Model(
-        rows=term.exposed(tail.rows),
-        base=tail.base,
-        cap=tail.probability / alpha,
-        rest_rows=term.exposed(tail.above.rows - weight @ tail.rows[kept]) / alpha,
-        rest_base=(tail.above.base - float(weight @ tail.base[kept])) / alpha,
-        rest_mass=max(0.0, tail.above.mass - float(weight.sum())) / alpha,
-        loss=tail.loss,
-        edge=tail.var,
-        es=tail.es,
-    )
+def _follow(newton: _Newton, terms: Sequence[ScaledTerm], v: Floats, stages: Sequence[Stage]) -> Located:
+    """Go through stages at full size from weights near the optimum, with the same rows as long as they tell enough."""
+    models: list[KeptTail] = []
+    for stage in stages:
+        for _ in range(REPEATS):
+            models = models or [KeptTail.at(term, v, WARM_SHARE, WARM_PER_ASSET) for term in terms]
+            v = _solve_stage(newton, models, v, stage)
+            if all(model.covers() for model in models):
+                break
+            models = []
+        if not newton.settled:
+            raise LinAlgError("the smoothed program has another solution than one near the start")
+    return Located(v, tuple(models), newton.waypoint)
 
 
-def _width(model: _Model, count: int) -> float:
-    distance = np.abs(model.loss - model.edge)
-    place = min(distance.size - 1, count)
-    return max(float(np.partition(distance, place)[place]), LEAST_WIDTH)
+def _solve_stage(newton: _Newton, models: Sequence[KeptTail], v: Floats, stage: Stage) -> Floats:
+    n_assets = max(1, newton.program.n_assets)
+    for model in models:
+        count = stage.per_asset * (n_assets if stage.per_asset >= 1 else model.loss.size)
+        model.widen(int(count))
+        if newton.program.limits:
+            model.measure_surplus(v[: newton.program.n_assets])
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        moved = newton.minimise(models, v, stage)
+    if not np.isfinite(moved).all():
+        raise LinAlgError("the smoothed program has no minimum")
+    if stage.barrier >= CENTRAL_BARRIER:
+        newton.waypoint = newton.central(moved)
+    return moved
 
 
 def _longest(slack: Floats, loss: Floats) -> float:
@@ -274,15 +240,32 @@ class _Newton:
         # Slacks of the rows: those of the weights but where a warm start violates a row. Steps then close the gap.
         self.row_slack: Floats | None = None
         self.gap = np.zeros(program.b_ub.size)
+        self.settled = False
+        self.waypoint: Central | None = None
 
-    def value(self, v: Floats, models: Sequence[_Model]) -> float:
+    def begin(self, central: Central) -> None:
+        """Take over slacks of rows, and multipliers."""
+        self.row_slack = central.slack
+        self.gap = self.program.b_ub - self.program.A_ub @ central.v - central.slack
+        self.multipliers = np.concatenate((central.below[self.below], central.above[self.above], central.rows))
+
+    def central(self, v: Floats) -> Central:
+        """Return where the search is."""
+        assert self.multipliers is not None
+        assert self.row_slack is not None
+        n, middle, end = self.program.n_variables, self.below.size, self.below.size + self.above.size
+        below, above = np.zeros(n), np.zeros(n)
+        below[self.below], above[self.above] = self.multipliers[:middle], self.multipliers[middle:end]
+        return Central(v, below, above, self.multipliers[end:], self.row_slack)
+
+    def value(self, v: Floats, models: Sequence[KeptTail]) -> float:
         """Return the objective where the models were made, with penalties on what risk limits are exceeded by."""
         weights = self.program.weights
         risks = [model.es for model in models]
         value = float(self.program.cost @ v) + float(np.dot(weights, risks[: len(weights)]))
         return value + float(self.penalties @ np.maximum(self._excess(v, risks), 0.0))
 
-    def minimise(self, models: Sequence[_Model], v: Floats, stage: Stage) -> Floats:
+    def minimise(self, models: Sequence[KeptTail], v: Floats, stage: Stage) -> Floats:
         """Minimise the smoothed program from v; the models' losses and edges move along."""
         mu = 2 * stage.barrier * self.program.objective_scale / self.n_barriers
         v = self._lift(models, v)
@@ -306,7 +289,7 @@ class _Newton:
             self.shares[stuck] /= PENALTY_FACTOR
         return v
 
-    def _lift(self, models: Sequence[_Model], v: Floats) -> Floats:
+    def _lift(self, models: Sequence[KeptTail], v: Floats) -> Floats:
         """Begin with no limit exceeded that a variable of its own can raise, and that variable inside its bounds."""
         lifts = self.program.lifts
         if lifts:
@@ -317,7 +300,7 @@ class _Newton:
             v[lifts] = np.where(np.isfinite(self.program.lower[lifts]), np.maximum(v[lifts], least), v[lifts])
         return v
 
-    def _limit_width(self, model: _Model) -> float:
+    def _limit_width(self, model: KeptTail) -> float:
         return 0.5 * model.width
 
     def _excess(self, v: Floats, values: Sequence[float]) -> Floats:
@@ -327,12 +310,12 @@ class _Newton:
             [risk + float(limit.slope @ v) - limit.limit for limit, risk in zip(program.limits, risks, strict=True)]
         )
 
-    def _smooth_excess(self, models: Sequence[_Model], v: Floats, values: Sequence[float]) -> Floats:
+    def _smooth_excess(self, models: Sequence[KeptTail], v: Floats, values: Sequence[float]) -> Floats:
         """Return the excess of smoothed risks over limits that allow for their surplus."""
         return self._excess(v, [value - model.surplus for value, model in zip(values, models, strict=True)])
 
     def _penalty(
-        self, models: Sequence[_Model], v: Floats, values: Sequence[float], held: bool = False
+        self, models: Sequence[KeptTail], v: Floats, values: Sequence[float], held: bool = False
     ) -> list[_Excess]:
         widths = [self._limit_width(model) for model in models[len(self.program.weights) :]]
         excess, binding = self._smooth_excess(models, v, values), self.shares > LEAST_SHARE
@@ -344,7 +327,7 @@ class _Newton:
         ]
 
     def _objective(
-        self, models: Sequence[_Model], v: Floats, losses: list[Floats], edges: Floats, slack: Floats, mu: float
+        self, models: Sequence[KeptTail], v: Floats, losses: list[Floats], edges: Floats, slack: Floats, mu: float
     ) -> float:
         program = self.program
         if slack.size and slack.min() <= 0:
@@ -353,7 +336,9 @@ class _Newton:
         values = [model.value(x, loss, edge) for model, loss, edge in zip(models, losses, edges, strict=True)]
         value = float(program.cost @ v) - mu * float(np.log(slack).sum())
         value += float(np.dot(program.weights, values[: len(program.weights)]))
-        return value + sum(excess.value for excess in self._penalty(models, v, values))
+        if program.limits:
+            value += sum(excess.value for excess in self._penalty(models, v, values))
+        return value
 
     def _slacks(self, v: Floats) -> tuple[Floats, Floats, Floats]:
         """Distances to lower bounds and upper bounds, slacks of rows."""
@@ -366,10 +351,11 @@ class _Newton:
             self.row_slack,
         )
 
-    def _descend(self, models: Sequence[_Model], v: Floats, mu: float, steps: int) -> Floats:
+    def _descend(self, models: Sequence[KeptTail], v: Floats, mu: float, steps: int) -> Floats:
         n = self.program.n_variables
         # Limits that bound in the stage before are taken to bind: a narrower kink would leave them without curvature.
         held = bool(self.program.limits)
+        here: float | None = None
         for _ in range(steps):
             self.check()
             step, decrement = self._step(models, v, mu, held)
@@ -378,7 +364,8 @@ class _Newton:
             losses = [model.loss for model in models]
             changes = [model.loss_change(dv[: self.program.n_assets]) for model in models]
             slack, loss = np.concatenate(self._slacks(v)), self._slack_loss(dv)
-            here = self._objective(models, v, losses, edges, slack, mu)
+            if here is None:
+                here = self._objective(models, v, losses, edges, slack, mu)
             reach = LONGEST_STEP * max(1.0, float(np.abs(v).max())) / max(float(np.abs(dv).max()), SHORTEST_STEP)
             size = min(1.0, BOUNDARY * _longest(slack, loss), reach)
             while size > SHORTEST_STEP:
@@ -394,7 +381,9 @@ class _Newton:
             self._move_rows(v, slack - size * loss, size)
             for model, loss, edge in zip(models, moved, edges + size * dt, strict=True):
                 model.loss, model.edge = loss, float(edge)
-            if decrement < 1e-3 * mu * self.n_barriers or decrement < 1e-14 * self.program.objective_scale:
+            here = there
+            self.settled = decrement < FAR * mu * self.n_barriers
+            if decrement < CLOSE * mu * self.n_barriers or decrement < 1e-14 * self.program.objective_scale:
                 break
         return v
 
@@ -422,7 +411,7 @@ class _Newton:
         central = mu / (slack - size * loss)
         self.multipliers = np.clip(old + size * change, central / OFF_CENTER, central * OFF_CENTER)
 
-    def _step(self, models: Sequence[_Model], v: Floats, mu: float, held: bool) -> tuple[Floats, float]:
+    def _step(self, models: Sequence[KeptTail], v: Floats, mu: float, held: bool) -> tuple[Floats, float]:
         """Return the Newton step, variables then edges, and its decrement."""
         program = self.program
         n, a = program.n_variables, program.n_assets
@@ -430,8 +419,10 @@ class _Newton:
         hessian = np.zeros((size, size), order="F")
         gradient = np.zeros(size)
         gradient[:n] = program.cost
-        values = [model.value(v[:a], model.loss, model.edge) for model in models]
-        penalties = self._penalty(models, v, values, held)
+        penalties = []
+        if program.limits:
+            values = [model.value(v[:a], model.loss, model.edge) for model in models]
+            penalties = self._penalty(models, v, values, held)
         for place, model in enumerate(models):
             dx, dt, xx, xt, tt = model.derivatives()
             limit = place - len(program.weights)
@@ -454,13 +445,11 @@ class _Newton:
         gradient[self.below] -= mu * below
         gradient[self.above] += mu * above
         assert self.multipliers is not None
-        ends = (self.below.size, self.below.size + self.above.size)
-        by_below, by_above, by_rows = np.split(self.multipliers, ends)
-        diagonal = np.zeros(size)
-        diagonal[self.below] += by_below * below
-        diagonal[self.above] += by_above * above
-        places = np.arange(size)
-        hessian[places, places] += diagonal
+        middle, end = self.below.size, self.below.size + self.above.size
+        by_rows = self.multipliers[end:]
+        diagonal = np.einsum("ii->i", hessian)
+        diagonal[self.below] += self.multipliers[:middle] * below
+        diagonal[self.above] += self.multipliers[middle:end] * above
         if rows.size:
             gradient[:n] += (mu * rows - by_rows * rows * self.gap) @ program.A_ub
             hessian[:n, :n] += dsyrk(1.0, (program.A_ub * np.sqrt(by_rows * rows)[:, None]).T, lower=1)
@@ -470,27 +459,36 @@ class _Newton:
     def _solve(self, hessian: Floats, gradient: Floats, residual: Floats) -> Floats:
         """Solve the Newton system with equality rows, fixed variables left out."""
         program = self.program
-        size = gradient.size
-        chosen = np.concatenate((self.free, np.arange(program.n_variables, size)))
-        if chosen.size < size:
-            hessian = hessian[np.ix_(chosen, chosen)]
-        places = np.arange(chosen.size)
+        size, n_free = gradient.size, self.free.size
+        if n_free < program.n_variables:
+            chosen = np.concatenate((self.free, np.arange(program.n_variables, size)))
+            hessian, gradient = np.asfortranarray(hessian[np.ix_(chosen, chosen)]), gradient[chosen]
+        diagonal = np.einsum("ii->i", hessian)
         # Far below what the kept scenarios add; only variables that nothing else holds feel it.
-        hessian[places, places] += 1e-13 * max(float(hessian[places, places].max()), 1e-300)
+        diagonal += 1e-13 * max(float(diagonal.max()), 1e-300)
         if not (np.isfinite(hessian).all() and np.isfinite(gradient).all()):
             raise LinAlgError("the Newton system is not finite")
-        factor = cho_factor(hessian, lower=True, overwrite_a=True, check_finite=False)
-        rows = np.zeros((program.b_eq.size, chosen.size))
-        rows[:, : self.free.size] = program.A_eq[:, self.free]
-        right = np.column_stack((-gradient[chosen], rows.T))
-        solved = cho_solve(factor, right, check_finite=False)
-        move = solved[:, 0]
+        factor, failed = dpotrf(hessian, lower=1, clean=0, overwrite_a=1)
+        if failed:
+            raise LinAlgError("the Newton system is not positive definite")
+        right = np.zeros((gradient.size, 1 + program.b_eq.size), order="F")
+        right[:, 0] = -gradient
+        rows = program.A_eq if n_free == program.n_variables else program.A_eq[:, self.free]
+        right[:n_free, 1:] = rows.T
+        solved, _ = dpotrs(factor, right, lower=1, overwrite_b=1)
+        move: Floats = solved[:, 0]
         if program.b_eq.size:
-            schur = rows @ solved[:, 1:]
+            schur = rows @ solved[:n_free, 1:]
             if not np.isfinite(schur).all():
                 raise LinAlgError("the Newton system is singular")
-            multipliers = np.linalg.lstsq(schur, rows @ move - residual, rcond=1e-13)[0]
+            excess = rows @ move[:n_free] - residual
+            if schur.size == 1 and schur[0, 0] > 0:
+                multipliers = excess / schur[0]
+            else:
+                multipliers = np.linalg.lstsq(schur, excess, rcond=1e-13)[0]
             move = move - solved[:, 1:] @ multipliers
+        if n_free == program.n_variables:
+            return move
         step = np.zeros(size)
         step[chosen] = move
         return step

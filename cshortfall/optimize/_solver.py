@@ -28,18 +28,22 @@ from cshortfall.optimize._program import Program, Solution
 from cshortfall.optimize._progress import Progress
 from cshortfall.optimize._scaling import asset_sizes, position_size, scaled, typical_size
 from cshortfall.optimize._smoothing import locate
+from cshortfall.optimize._warm import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from cshortfall._arguments import Floats
+    from cshortfall.optimize._kept import KeptTail
+    from cshortfall.optimize._scenarios import TailRows
+    from cshortfall.optimize._warm import Central
 
 # Up to this many scenarios, or times the number of variables, all are in the master program at once.
 DIRECT = 400
 DIRECT_PER_VARIABLE = 4
 # Scenarios around VaR in the master program, for each asset that is off its bounds.
 BAND_PER_ASSET = 4
-BAND_SPARE = 8
+BAND_SPARE = 64
 # First half-width of the box around the weights that the smoothed program gave, in units of the largest position.
 FIRST_RADIUS = 0.02
 # A variable this near to a bound, in units of its range or one, waits outside the master program at first.
@@ -110,13 +114,6 @@ class _Clock:
             raise OutOfTimeError
 
 
-class _State(NamedTuple):
-    """What a related program begins with: the optimum, and a point inside all constraints."""
-
-    v: Floats
-    interior: Floats
-
-
 class _Point(NamedTuple):
     """Weights that a pass was made at."""
 
@@ -145,6 +142,8 @@ class _Search:
         self.best_v: Floats | None = None
         self.best_risks = np.zeros(0)
         self.start = np.zeros(0)
+        self.kept: tuple[KeptTail, ...] = ()
+        self.central: Central | None = None
         # Of the points inside all risk limits the best and the deepest, and their slacks.
         self.inside: list[tuple[_Point, Floats]] = []
         self.looked = False
@@ -168,30 +167,40 @@ class _Search:
         most = max((term.n_scenarios for term in s.terms), default=0)
         self.direct = most <= max(DIRECT, DIRECT_PER_VARIABLE * s.n_variables)
         self.bounded = bool(np.isfinite(lower).all() and np.isfinite(upper).all())
-        known = state if isinstance(state, _State) and state.v.shape == s.lower.shape and not self.direct else None
-        if known is not None and inside_bounds(s, known.interior / s.columns):
-            # The steps of the smoothed program make up for rows that it violates.
-            self.start, room = known.interior / s.columns, np.inf
-        else:
-            known = None
-            begun = interior(s, self.clock.left())
-            if begun is None:
-                raise self._infeasible()
-            self.start, room = begun
         self.radius = np.inf if self.direct else 1.0
-        self.v = self.start
         self.located = False
-        if self.direct or room <= ALLOWED:
+        if isinstance(state, State) and not self.direct and self._resumed(state):
             return
-        start = self.start if known is None else self.start + WARM * (known.v / s.columns - self.start)
+        begun = interior(s, self.clock.left())
+        if begun is None:
+            raise self._infeasible()
+        self.start, room = begun
+        self.v = self.start
+        if not self.direct and room > ALLOWED:
+            self._locate(self.start)
+
+    def _resumed(self, state: State) -> bool:
+        """Begin where a related program ended, if that is inside the bounds and leads to an optimum."""
+        s = self.s
+        if state.v.shape != s.lower.shape or not inside_bounds(s, state.interior / s.columns):
+            return False
+        # The steps of the smoothed program make up for rows that the start violates.
+        self.v = self.start = state.interior / s.columns
+        central = None if state.central is None else state.central.scaled(s)
+        return self._locate(self.start + WARM * (state.v / s.columns - self.start), True, central)
+
+    def _locate(self, start: Floats, near: bool = False, central: Central | None = None) -> bool:
+        """Go from a start to weights near the optimum; whether that is over, be it for want of time."""
         try:
-            found = locate(s, start, self.clock.check, near=known is not None)
+            found = locate(self.s, start, self.clock.check, near, central)
         except OutOfTimeError:
-            found = None
-        if found is not None:
-            self.v = feasible(s, found)
-            self.located = True
-            self.radius = FIRST_RADIUS * max(1.0, float(np.abs(found).max()))
+            return True
+        if found is None:
+            return False
+        self.v, self.kept, self.central = feasible(self.s, found.v), found.kept, found.central
+        self.located = True
+        self.radius = FIRST_RADIUS * max(1.0, float(np.abs(found.v).max()))
+        return True
 
     def _infeasible(self) -> OptimizationError:
         found = explain(self.program)
@@ -217,11 +226,16 @@ class _Search:
         """Improve weights and bound in turn until they meet."""
         center: _Point | None = None
         active = None
+        foreseen = self._foreseen() if max_iterations else None
         for self.iteration in range(max_iterations + 1):
-            point = self._evaluate(self.v)
+            point = foreseen if foreseen is not None and self.iteration == 0 else self._evaluate(self.v)
             self.clock.check()
             if not self._done():
                 self.certificate.refine(max(1.0, float(np.abs(point.v).max())), self.clock.left())
+            if foreseen is not None and self.iteration == 1 and not self._done():
+                # The first master program was made of what was foreseen, and that was not enough.
+                center = self._seen(foreseen)
+                self._retreat(point)
             serious = center is None or self._merit(point) < self._merit(center)
             if center is None or serious:
                 center = point
@@ -278,31 +292,60 @@ class _Search:
     def _evaluate(self, v: Floats) -> _Point:
         """Pass over the scenarios at v and keep what is learned."""
         point = self._pass(v)
+        self._retreat(point)
+        return point
+
+    def _retreat(self, point: _Point) -> None:
+        """Where a point exceeds risk limits, look at one between it and a point inside them."""
+        v = point.v
         if point.excess.any() and self.inside:
             # On the way to a point inside all limits, ES is at most what lies on the chord.
             ways = [(float((point.excess / (point.excess + slack)).max()), inside) for inside, slack in self.inside]
             share, inside = min(ways, key=lambda way: (1 - way[0]) * point.objective + way[0] * way[1].objective)
             if (1 - share) * point.objective + share * inside.objective < self.best:
                 self._pass(v + min(1.0, share * (1 + 1e-12)) * (inside.v - v))
-        return point
 
-    def _pass(self, v: Floats) -> _Point:
-        s = self.s
-        assets = self._off_bounds(v)[: s.n_assets]
-        width = self.widen * (BAND_PER_ASSET * (int(assets.sum()) + 1) + BAND_SPARE)
-        values, edges = [], []
+    def _foreseen(self) -> _Point | None:
+        """Learn at the weights that the search ended with what its rows tell, without a pass; None if it is not enough.
+
+        For a first master program: the pass at its weights shows whether the rows did.
+        """
+        width = self._band_width(self.v)
+        tails = [kept.tail_rows(self.v, width // 2, width // 2) for kept in self.kept]
+        self.kept = ()
+        known = [tail for tail in tails if tail is not None]
+        return self._learned(self.v, known)[0] if known and len(known) == len(tails) else None
+
+    def _seen(self, foreseen: _Point) -> _Point:
+        """Learn the same from a pass instead: rows that were not kept may be on the other side of the edge."""
         for model in self.models:
-            n = model.term.n_scenarios
-            tail = model.term.tail_rows(v, n, n) if self.direct else model.term.tail_rows(v, width // 2, width // 2)
+            model.forget_first()
+        return self._pass(foreseen.v)
+
+    def _band_width(self, v: Floats) -> int:
+        """Return how many scenarios are modelled one by one at v."""
+        assets = self._off_bounds(v)[: self.s.n_assets]
+        return self.widen * (BAND_PER_ASSET * (int(assets.sum()) + 1) + BAND_SPARE)
+
+    def _learned(self, v: Floats, tails: Sequence[TailRows]) -> tuple[_Point, Floats]:
+        """Keep what tails say of each term at v; return the point and its slacks to the risk limits."""
+        s, n_objective = self.s, len(self.s.weights)
+        for model, tail in zip(self.models, tails, strict=True):
             model.add(v, tail)
-            values.append(tail.es)
-            edges.append(tail.var)
-        n_objective = len(s.weights)
-        risks = np.array(values[n_objective:])
+        values = np.array([tail.es for tail in tails])
+        risks = values[n_objective:]
         v = s.lifted(v, risks)
         slack = np.array([limit.limit - float(limit.slope @ v) for limit in s.limits]) - risks
         objective = float(s.cost @ v) + float(np.dot(s.weights, values[:n_objective]))
-        point = _Point(v, np.array(values), np.array(edges), objective, np.maximum(-slack, 0.0))
+        edges = np.array([tail.var for tail in tails])
+        return _Point(v, values, edges, objective, np.maximum(-slack, 0.0)), slack
+
+    def _pass(self, v: Floats) -> _Point:
+        s, width = self.s, self._band_width(v)
+        counts = [term.n_scenarios if self.direct else width // 2 for term in s.terms]
+        tails = [term.tail_rows(v, count, count) for term, count in zip(s.terms, counts, strict=True)]
+        point, slack = self._learned(v, tails)
+        v, objective = point.v, point.objective
         if s.limits and slack.min() > 0:
             inside = [*self.inside, (point, slack)]
             best = min(inside, key=lambda one: one[0].objective)
@@ -416,6 +459,9 @@ class _Search:
 
     def limit(self, kind: type[OptimizationError], what: str) -> OptimizationError:
         unit = self.s.unit * self.s.position
+        if self.best_v is None and self.located:
+            # A search that ended without a pass at its weights.
+            self._pass(self.v)
         known = "no feasible weights are known"
         if self.best_v is not None:
             known = f"the best weights have objective {self.best * unit:.9g} at a certified gap of {self._gap():.3g}"
@@ -462,7 +508,7 @@ class _Search:
             iterations=self.iteration,
             passes=_passes(program) - self.passes_before,
             seconds=self.clock.seconds(),
-            state=_State(v, self.start * s.columns),
+            state=State(v, self.start * s.columns, None if self.central is None else self.central.unscaled(s)),
         )
 
 

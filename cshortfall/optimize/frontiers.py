@@ -14,6 +14,7 @@ from cshortfall.optimize._inputs import read_level, read_number
 from cshortfall.optimize._program import RiskTerm
 from cshortfall.optimize._question import cost_of, linear_part, read_question
 from cshortfall.optimize._result import OptimizationResult, finish, trading_costs
+from cshortfall.optimize._warm import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,10 +128,21 @@ def frontier(
         lowest = first.mean - first.costs
         largest = _largest_mean(question, builder, program) if count > 1 else lowest
         wanted = np.linspace(min(lowest, largest), largest, count)
-    for target in wanted[len(points) :]:
-        points.append(_point(question, builder, program, term, target, points[-1].state if points else None))
+    for place in range(len(points), wanted.size):
+        target = float(wanted[place])
+        points.append(_point(question, builder, program, term, target, _state(program, points, wanted)))
     matrix = np.stack([np.asarray(point.weights, dtype=np.float64).ravel() for point in points])
     return Frontier(tuple(points), wanted, term.level, _label_rows(question, points, matrix))
+
+
+def _state(program: Program, points: Sequence[OptimizationResult], targets: Floats) -> object:
+    """Return where the next point probably is: on the line through the two before, if there are as many."""
+    place = len(points)
+    if place < 2:
+        return points[0].state if points else None
+    first, second, third = targets[place - 2 : place + 1].tolist()
+    share = (third - second) / (second - first) if second > first else 0.0
+    return ahead(program, points[-2].state, points[-1].state, share)
 
 
 def _with_target(program: Program, target: float) -> Program:
