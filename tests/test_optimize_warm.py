@@ -1,5 +1,6 @@
 """Rows that are kept from one pass to the next, and programs that begin where others ended."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -156,3 +157,15 @@ def test_a_curve_is_followed_inside_the_bounds():
             assert (part > 0).all()
     assert ahead(program, before, last, 0.0) is last
     assert ahead(program, None, last, 1.0) is last
+
+
+def test_a_search_needs_a_fifth_of_the_memory_of_its_scenarios_at_most():
+    returns = heavy_tailed(7, 60_000, 100)
+    minimize_es(returns[:3000], 0.95)  # what is loaded once
+    tracemalloc.start()
+    try:
+        minimize_es(returns, 0.95)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak <= 0.2 * returns.nbytes

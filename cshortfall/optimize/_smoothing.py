@@ -138,6 +138,8 @@ def locate(
             if size == most:
                 stages = (*stages, *LAST_STAGES)
             found = _solve_size(newton, terms, found.v, stages, FIRST_SHARE if number else 1.0, refresh=size == most)
+            if size < most:
+                found = Located(found.v)  # a sample is an eighth of the memory of the next
     except LinAlgError:
         # What the samples before gave is a beginning, too.
         return Located(found.v) if found.v is not start else None
@@ -152,12 +154,14 @@ def _solve_size(
     best, least = v, np.inf
     for stage in stages:
         if refresh or not models:
+            models = []  # so that the rows of two stages are never held at a time
             models = [KeptTail.at(term, v, share, KEPT_PER_ASSET) for term in terms]
             value = newton.value(v, models)
             if value > least:
                 # The weights went where the rows that were kept say too little.
                 share = min(1.0, share / NEXT_SHARE**2)
-                v, models = best, [KeptTail.at(term, best, share, KEPT_PER_ASSET) for term in terms]
+                v, models = best, []
+                models = [KeptTail.at(term, v, share, KEPT_PER_ASSET) for term in terms]
             else:
                 best, least = v, value
             share *= NEXT_SHARE
