@@ -39,7 +39,7 @@ LEAST_SAMPLE = 2000
 LEAST_SAMPLE_PER_ASSET = 60
 # Rows kept on either side of the edge of the tail: a share of the tail, at least so many for each asset. The first
 # sample is kept whole: its weights move so far that any row may come into the tail.
-KEPT_PER_ASSET = 10
+KEPT_PER_ASSET = 20
 WARM_PER_ASSET = 15
 FIRST_SHARE = 0.5
 WARM_SHARE = 0.15
