@@ -327,6 +327,12 @@ def test_blocks_give_the_tail_of_the_array(probabilities, kind, sample, monkeypa
         assert_same_bits(blocks.sample(25, None)[0].rows, array.sample(25, None)[0].rows)
 
 
+def test_rows_of_blocks_that_are_asked_for_in_vain_take_no_memory():
+    rows, x = bells(900, 3), portfolio(3)
+    tail = in_blocks(rows, None, "unequal").tail_rows(x, 0.9, None, 10**15, 10**15)
+    assert_same_tail(tail, ArrayScenarios(rows).tail_rows(x, 0.9, None, 900, 900))
+
+
 def test_blocks_are_read_once_a_pass_where_the_sample_speaks_for_all():
     blocks, x = in_blocks(bells(40_000, 4), None, "unequal"), portfolio(4)
     assert blocks.passes == 1

@@ -170,7 +170,8 @@ class BlockScenarios(OwnScenarios):
         """Return the tail and the rows around its edge."""
         x, base = contiguous(x), None if base is None else contiguous(base)
         low, high = self._predict(x, level, base, above, below)
-        beyond, near = _Sums(self.n_assets), _Kept(self.n_scenarios // KEPT + above + below + 1)
+        most = min(self.n_scenarios, self.n_scenarios // KEPT + above + below + 1)
+        beyond, near = _Sums(self.n_assets), _Kept(most)
         profit = np.empty(self.n_scenarios)
         for block, own in self._profits(x, base, profit):
             own_base = None if base is None else base[block.place]
