@@ -12,7 +12,7 @@ from portfolio_instances import heavy_tailed
 from cshortfall.optimize import _solver as solver
 from cshortfall.optimize import frontier, minimize_es
 from cshortfall.optimize._cuts import TermModel
-from cshortfall.optimize._interior import interior
+from cshortfall.optimize._interior import ALLOWED, interior, violation
 from cshortfall.optimize._kept import KeptTail
 from cshortfall.optimize._scaling import ScaledTerm, asset_sizes, position_size, scaled, typical_size
 from cshortfall.optimize._scenarios import ArrayScenarios
@@ -118,6 +118,16 @@ def test_a_search_begins_inside_bounds_and_budget(lower, upper):
     v, slack = interior(s, None)
     assert np.minimum(v - s.lower, s.upper - v).min() >= slack * (1 - 1e-9) > 0
     assert np.abs(s.A_eq @ v - s.b_eq).max() <= 1e-14
+
+
+def test_what_rounding_leaves_of_a_variable_violates_no_row():
+    program = textbook.plain_program(
+        heavy_tailed(3, 600, 3), 0.95, A_ub=np.array([[1.0, -1.0, 0.0]]), b_ub=np.zeros(1), names_ub=("",)
+    )  # fmt: skip
+    s = scaled(program, position_size(program), 1.0)
+    # Of the row's terms it is all.
+    assert violation(s, np.array([1e-30, 0.0, 1.0])) <= ALLOWED
+    assert violation(s, np.array([1e-12, 0.0, 1.0])) > ALLOWED
 
 
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (0.0, 0.2), (-0.5, 0.5)], ids=str)

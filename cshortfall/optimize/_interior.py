@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 SMALL = 1e-2
 # Rows may be violated by this, relative to their terms.
 ALLOWED = 1e-9
+# What variables count for at least in the terms of a row, in units of the largest: less is lost in rounding.
+LEAST_SIZE = 1e-5
 ROUNDS = 4
 SMALLEST = 1e-300
 
@@ -117,6 +119,7 @@ def feasible(s: ScaledProgram, v: Floats) -> Floats:
 def violation(s: ScaledProgram, v: Floats) -> float:
     """Return the largest violation of a bound or row, relative to the terms that it is made of."""
     size = np.abs(v)
+    size = np.maximum(size, LEAST_SIZE * size.max(initial=0.0))
     outside = np.maximum(np.maximum(s.lower - v, v - s.upper), 0.0) / np.maximum(size, 1.0)
     equal = np.abs(s.A_eq @ v - s.b_eq) / (np.abs(s.A_eq) @ size + np.abs(s.b_eq) + SMALLEST)
     above = np.maximum(s.A_ub @ v - s.b_ub, 0.0) / (np.abs(s.A_ub) @ size + np.abs(s.b_ub) + SMALLEST)
