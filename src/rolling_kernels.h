@@ -5,6 +5,7 @@
 
 #include "kernels.h"
 #include "lanes.h"
+#include "rolling_runs.h"
 #include "rolling_stretches.h"
 #include "window.h"
 
@@ -17,6 +18,10 @@ typedef struct {
     size_t start, stop;
     int overworked; /* the candidates cost more than stretches would */
     size_t turn;    /* outputs to be made in stretches when they do */
+    double left;    /* steps with something to do, of CS_WORK_MOST, before it is too much */
+    int runs;       /* steps are looked at for runs */
+    size_t try_at;  /* the output from which they shall be */
+    size_t wait;    /* outputs to let pass after the next that begins none */
 } rolling;
 
 static cs_outcomes rolling_window(const rolling *r) {
@@ -129,6 +134,8 @@ CS_INLINE double outcome_in(const cs_outcomes *x, int is_f32, size_t i) {
 /* Nanoseconds that a step costs: by the candidates where outcomes come in random order, and at those steps where one enters
  * or leaves; in stretches, whatever the order. Rough ones: they choose between ways to the same results. */
 #define CS_STEP_OF_CANDIDATES 20.0
+#define CS_WORK_MOST (4.0 * CS_WINDOW_STRIDE) /* steps with something to do, before it is too much */
+#define CS_RUN_SHARE 4 /* as many steps of a run cost as much as one by itself */
 
 static double rolling_cost(const cs_candidates *c) {
     return 0.5 + 70.0 * (double)(c->need + margin_of(c->need)) / (double)c->present;
@@ -142,14 +149,49 @@ static double rolling_cost_of_stretches(const cs_candidates *c) {
     return cost;
 }
 
-/* Outputs j, ... of windows that move by one, in whole strides while the candidates last and are not overworked; returns
- * the next output. */
-CS_INLINE size_t rolling_slide(rolling *r, int is_f32, size_t n_levels, size_t j, size_t end) {
+/* The steps of a stride from which as many as a run has in the least have something to do. */
+CS_INLINE uint64_t rolling_crowded(uint64_t events) {
+    uint64_t idle = ~events;
+    for (int i = 1; i < CS_RUN_LEAST; i *= 2) idle |= idle >> i;
+    return ~idle;
+}
+
+/* No run begins at output j: the more often that is so, the later the next is looked for. */
+static void rolling_wait(rolling *r, size_t j) {
+    if (r->wait < CS_RUN_WAIT) r->wait = 2 * r->wait + 1;
+    r->try_at = j + r->wait;
+}
+
+/* Makes runs of the steps `later` of a stride that begins with output j. Returns the steps to be made one by one before
+ * another run is looked for, and leaves those behind them. */
+static uint64_t rolling_runs(rolling *r, size_t j, uint64_t *later, size_t *worked) {
+    cs_candidates *c = r->candidates;
+    uint64_t alone;
+    for (;;) {
+        uint64_t crowded = rolling_crowded(*later);
+        size_t k = crowded ? lowest_bit(crowded) : CS_WINDOW_STRIDE, run = 0;
+        if (j + k < r->try_at) k = r->try_at - j;
+        alone = k < CS_WINDOW_STRIDE ? *later & (((uint64_t)1 << k) - 1) : *later;
+        if (alone || !*later) break;
+        run = rolling_run(c, r->x, r->start + k, r->stop + k, j + k, CS_WINDOW_STRIDE - k);
+        if (run >= CS_RUN_LEAST) r->wait = 0;
+        if (run == 0) rolling_wait(r, j + k);
+        *worked += run / CS_RUN_SHARE;
+        for (size_t i = 0; i < c->n_levels; i++)
+            if (c->levels[i].pending.count == CS_WINDOW_STRIDE) rolling_flush(r, i, j + k + run);
+        *later = k + run < CS_WINDOW_STRIDE ? *later >> (k + run) << (k + run) : 0;
+    }
+    *later ^= alone;
+    return alone;
+}
+
+/* Outputs j, ... of windows that move by one, in whole strides while the candidates last and are not overworked, and while
+ * steps have to be looked at for runs or not; returns the next output. */
+CS_INLINE size_t rolling_slide(rolling *r, int is_f32, size_t n_levels, int runs, size_t j, size_t end) {
     const cs_outcomes *x = r->x;
     cs_candidates *c = r->candidates;
     vd flip = flip_lanes(x->flip);
-    size_t first = j;
-    double most = 4.0 * CS_WINDOW_STRIDE, left = most; /* steps with something to do, before it is too much */
+    double most = CS_WORK_MOST, left = r->left;
     double share = rolling_cost_of_stretches(c) / CS_STEP_OF_CANDIDATES;
     for (size_t i = 0; i < c->n_levels; i++) c->levels[i].pending.filled = j;
     while (j + CS_WINDOW_STRIDE + CS_LANES <= end && left >= 0.0) {
@@ -157,6 +199,16 @@ CS_INLINE size_t rolling_slide(rolling *r, int is_f32, size_t n_levels, size_t j
         vd threshold = vd_set(c->threshold);
         uint64_t events = rolling_events(x, is_f32, stop, flip, threshold) |
                           rolling_events(x, is_f32, start, flip, threshold);
+        uint64_t later = 0;
+        if (runs) {
+            if (rolling_crowded(events) == 0) rolling_wait(r, j);
+            if (r->try_at >= j + CS_WINDOW_STRIDE) {
+                r->runs = 0;
+                break;
+            }
+            later = events;
+            events = rolling_runs(r, j, &later, &worked);
+        }
         while (events) {
             unsigned k = lowest_bit(events);
             events &= events - 1;
@@ -186,6 +238,7 @@ CS_INLINE size_t rolling_slide(rolling *r, int is_f32, size_t n_levels, size_t j
                 rolling_flush(r, i, j + k);
                 level_finish(l, candidates_worst(c));
             }
+            if (runs && events == 0) events = rolling_runs(r, j, &later, &worked);
         }
         left += share * CS_WINDOW_STRIDE - (double)worked;
         if (left > most) left = most;
@@ -209,10 +262,13 @@ CS_INLINE size_t rolling_slide(rolling *r, int is_f32, size_t n_levels, size_t j
         c->now += done;
         j += done;
         if (CS_UNLIKELY(c->now > c->review)) candidates_review(c);
+        if (!runs && CS_UNLIKELY(worked >= CS_WINDOW_STRIDE / 2) && j >= r->try_at) {
+            r->runs = 1;
+            break;
+        }
     }
     for (size_t i = 0; i < c->n_levels; i++) rolling_flush(r, i, j);
-    r->overworked = left < 0.0;
-    if (j - first > r->turn) r->turn = 0;
+    r->left = left;
     return j;
 }
 
@@ -244,7 +300,7 @@ static size_t rolling_stretches(rolling *r, size_t j, size_t end) {
 /* Outputs j, ... of windows that move by one, in the way that costs less; returns the next output. */
 static size_t rolling_move_on(rolling *r, size_t j, size_t end) {
     const cs_candidates *c = r->candidates;
-    size_t window = r->stop - r->start, most = stretches_most(window);
+    size_t window = r->stop - r->start, most = stretches_most(window), first;
     double cost = rolling_cost_of_stretches(c);
     int cheaper = cost < rolling_cost(c);
     if (c->present == window && cost < INFINITY && (cheaper || r->overworked)) {
@@ -255,13 +311,25 @@ static size_t rolling_move_on(rolling *r, size_t j, size_t end) {
         if (next > j) return next;
         if (end - j > most) end = j + most; /* then another try */
     }
-    if (r->x->is_f32) return rolling_slide(r, 1, c->n_levels, j, end);
-    return c->n_levels == 1 ? rolling_slide(r, 0, 1, j, end) : rolling_slide(r, 0, c->n_levels, j, end);
+    r->left = CS_WORK_MOST;
+    for (first = j;;) {
+        int runs = r->runs;
+        if (runs)
+            j = rolling_slide(r, r->x->is_f32, c->n_levels, 1, j, end);
+        else if (r->x->is_f32)
+            j = rolling_slide(r, 1, c->n_levels, 0, j, end);
+        else
+            j = c->n_levels == 1 ? rolling_slide(r, 0, 1, 0, j, end) : rolling_slide(r, 0, c->n_levels, 0, j, end);
+        if (r->runs == runs) break;
+    }
+    r->overworked = r->left < 0.0;
+    if (j - first > r->turn) r->turn = 0;
+    return j;
 }
 
 static void kernel_rolling(const cs_outcomes *x, const cs_windows *windows, cs_candidates *candidates, double *es,
                            double *var, size_t apart) {
-    rolling r = {x, windows, candidates, es, var, apart, 0, 0, 0, 0};
+    rolling r = {x, windows, candidates, es, var, apart, 0, 0, 0, 0, 0.0, 0, 0, 0};
     /* Windows from `steady` to `end` move by one within the series. */
     int64_t steady = windows->window - windows->lead + 1, end = (int64_t)x->n - windows->lead + 1;
     if (windows->starts || windows->step != 1) end = 0;

@@ -89,6 +89,31 @@ def test_the_tail_follows_a_level_that_rises_and_falls(period):
         assert_selected(results, values, textbook.rolling_bounds(6000, window), levels, 13)
 
 
+RUNS = {
+    "rising": lambda i: i,
+    "falling": lambda i: -i,
+    "teeth": lambda i: i % 777,
+    "falling teeth": lambda i: -i % 777,
+    "organ pipe": lambda i: np.abs(i % 3000 - 1500),
+    "stairs": lambda i: i // 5,
+    "turning": lambda i: np.where(i // 1000 % 2 == 0, i, -i),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", RUNS)
+def test_runs_of_outcomes_that_rise_or_fall(name, dtype):
+    """They end at outcomes that are missing, infinite, or too large or small for the sum of their neighbours."""
+    values = RUNS[name](np.arange(7000)).astype(dtype)
+    broken = values.copy()
+    broken[1500::300] = np.resize([np.nan, 1e30, -1e30, 1e-30, np.inf, -np.inf, 0.0, -0.0], 19)
+    for series in (values, values - 3500, broken):
+        for window, levels in ((700, [0.7]), (700, [0.9, 0.5, 0.01]), (1100, [0.95])):
+            results = rolling(series, window, levels)
+            bounds = textbook.rolling_bounds(series.size, window)
+            assert_selected(results, series.astype(np.float64), bounds, levels, 7)
+
+
 REGIMES = ["bells", "sorted", "wide exponents", "heavy tails", "reversed", "both infinities", "saw-tooth", "constant"]
 
 
