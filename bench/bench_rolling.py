@@ -114,19 +114,38 @@ EXTREMES = (
     "infinite losses fill the tail",
     "infinite gains everywhere else",
 )
-ORDERS = [name for name in (*NAMED, *RAMPS) if name not in EXTREMES]
+# Every step takes the worst outcome or brings one, or nothing ever changes.
+MONOTONE = (
+    "ascending",
+    "descending",
+    "organ pipe",
+    "valley",
+    "saw, 8 teeth wide",
+    "saw, 1,000 wide",
+    "saw, 4,096 wide",
+    "rising ramps as long as the window",
+    "falling ramps as long as the window",
+    "rising ramps, one longer",
+    "all equal",
+    "all equal but one, at the end",
+    "all equal but one, at the start",
+)
+ADVERSARIAL = {
+    "monotone, saw-tooth or constant": MONOTONE,
+    "other orders and ties": [name for name in (*NAMED, *RAMPS) if name not in (*MONOTONE, *EXTREMES)],
+    "ranges of values": EXTREMES,
+}
 
 
 @pytest.mark.parametrize("window", [250, 1_000, 10_000], ids="window={}".format)
-@pytest.mark.parametrize("name", [*ORDERS, *EXTREMES])
-def test_rolling_es_of_adversarial_input(race, name, window):
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in ADVERSARIAL.items() for name in names])
+def test_rolling_es_of_adversarial_input(race, kind, name, window):
     n = 20 * window if window > 1_000 else 100_000
     x = NAMED[name](n) if name in NAMED else np.ascontiguousarray(RAMPS[name](n, window), dtype=np.float64)
     subject = functools.partial(rolling_es, x, window, LEVEL)
     check_windows(subject, x, window, exact_shortfall, 1e-13)
     random = functools.partial(rolling_es, sample("normal", n), window, LEVEL)
-    kind = f"{len(EXTREMES)} ranges of values" if name in EXTREMES else f"{len(ORDERS)} orders and ties"
-    case = f"rolling_es, worst of {kind}, n = {n:,}, window {window:,}"
+    case = f"rolling_es, worst of {len(ADVERSARIAL[kind])} {kind}, n = {n:,}, window {window:,}"
     race.against(case, name, subject, "rolling_es of random data", random, target=Target(SLOWER, 4), worst=True)
 
 
