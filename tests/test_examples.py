@@ -1,6 +1,7 @@
-"""The scripts of docs/examples, run as their first lines say."""
+"""The examples of the README, and the scripts of docs/examples, run as their first lines say."""
 
 import csv
+import doctest
 import math
 import os
 import re
@@ -15,11 +16,18 @@ import pytest
 import cshortfall
 from cshortfall.stream import TailSketch
 
-EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
+CHECKOUT = Path(__file__).parents[1]
+EXAMPLES = CHECKOUT / "docs" / "examples"
 
 pytest.importorskip("matplotlib")
 if not EXAMPLES.is_dir():
     pytest.skip("the examples are in the checkout only", allow_module_level=True)
+
+
+def test_the_examples_of_the_readme_give_what_they_say():
+    result = doctest.testfile(str(CHECKOUT / "README.md"), module_relative=False, encoding="utf-8")
+    assert result.attempted >= 17
+    assert result.failed == 0
 
 
 def run(script, folder):
