@@ -19,6 +19,7 @@ import numpy as np
 from scipy.linalg.lapack import dposv  # type: ignore[import-untyped]
 
 from cshortfall.optimize._bounds import Polyhedron
+from cshortfall.optimize._kept import KeptTail, smoothed, width_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +35,6 @@ NODE_TAILS, NODE_PER_ASSET = 3.0, 20
 # Losses within the width, for each variable off its bounds.
 WIDTHS = (8.0, 3.0, 1.2)
 STEPS = 15
-LEAST_WIDTH = 1e-9
 # Shares of what is missing: variables at bounds are priced where a step promises no more than this, freed where they
 # cost more than that, and a width is done with where a step promises less than the last.
 SETTLED, PRICED, CONVERGED = 0.1, 0.1, 1e-3
@@ -98,16 +98,8 @@ class SmoothedNodes:
         )
         term = program.terms[0]
         most = max(int(KEPT_TAILS * term.mass * term.n_scenarios), KEPT_PER_ASSET * n)
-        tail = term.tail_rows(v, MOST_KEPT, min(most, MOST_KEPT))
-        above = tail.loss > tail.var
-        weight = tail.probability[above]
-        self.rows = term.exposed(tail.rows)
-        self.base = tail.base
-        self.cap = tail.probability / term.mass
-        # The worst of all, if they are too many to be kept: they count in full.
-        self.rest_rows = term.exposed(tail.above.rows - weight @ tail.rows[above]) / term.mass
-        self.rest_base = (tail.above.base - float(weight @ tail.base[above])) / term.mass
-        self.rest_mass = max(0.0, tail.above.mass - float(weight.sum())) / term.mass
+        # The worst of all, if they are too many to be kept, count in full.
+        self.kept = KeptTail.around(term, v, MOST_KEPT, min(most, MOST_KEPT))
 
     def solve(
         self, low: Floats, high: Floats, start: Floats, cutoff: float, rough: float, least: float
@@ -164,17 +156,17 @@ class _Descent:
     """Newton's method for one node, in the variables off their bounds and the edge of the tail."""
 
     def __init__(self, nodes: SmoothedNodes, low: Floats, high: Floats, x: Floats) -> None:
-        self.nodes = nodes
         self.program = nodes.program
         self.low, self.high, self.x = low, high, x
         self.polyhedron = Polyhedron(self.program, low, high)
         self.weight = self.program.weights[0]
         self.reach = max(1.0, float(np.abs(x).max()))
-        loss = -(nodes.rows @ x) - nodes.base
+        self.kept = kept = nodes.kept
+        loss = -(kept.rows @ x) - kept.tail.base
         order = np.argsort(-loss)
-        mass = nodes.rest_mass + np.cumsum(nodes.cap[order])
+        mass = kept.rest_mass + np.cumsum(kept.cap[order])
         near = order[: max(int(np.searchsorted(mass, NODE_TAILS)) + 1, NODE_PER_ASSET * x.size)]
-        self.rows, self.base, self.cap, self.loss = nodes.rows[near], nodes.base[near], nodes.cap[near], loss[near]
+        self.rows, self.base, self.cap, self.loss = kept.rows[near], kept.tail.base[near], kept.cap[near], loss[near]
         self.all_rows, self.all_base, self.all_mass = self.cap @ self.rows, self.cap @ self.base, self.cap.sum()
         self.edge = float(self.loss[min(int(np.searchsorted(mass, 1.0)), near.size - 1)])
         """Of the tail; it moves along with x."""
@@ -182,7 +174,7 @@ class _Descent:
         self.free = ~self.at_low & (x < high - AT_BOUND * np.minimum(high - low, 1.0))
         self.blocked = low >= high
         """Variables at a bound that are not to be freed: they were, and went back at once."""
-        self.width, self.value, self.bound = LEAST_WIDTH, np.inf, -np.inf
+        self.width, self.value, self.bound = 0.0, np.inf, -np.inf
         self.reduced = np.zeros(x.size)
 
     @property
@@ -196,27 +188,21 @@ class _Descent:
 
     def narrow(self, per_variable: float) -> None:
         """Choose the width by the number of losses within it."""
-        distance = np.abs(self.loss - self.edge)
-        count = min(distance.size - 1, int(per_variable * (int(self.free.sum()) + 1)))
-        self.width = max(float(np.partition(distance, count)[count]), LEAST_WIDTH)
+        self.width = width_of(self.loss - self.edge, int(per_variable * (int(self.free.sum()) + 1)))
         self.value = self._objective(self.x, self.loss, self.edge)
 
     def _objective(self, x: Floats, loss: Floats, edge: float) -> float:
-        nodes, over = self.nodes, loss - edge
-        near = np.minimum(over + self.width, 2 * self.width)
-        np.maximum(near, 0.0, out=near)
-        smooth = near * near / (4 * self.width) + np.maximum(over - self.width, 0.0)
-        rest = -float(nodes.rest_rows @ x) - nodes.rest_base - nodes.rest_mass * edge
-        return float(self.program.cost @ x) + self.weight * (edge + rest + float(self.cap @ smooth))
+        es = edge + self.kept.rest(x, edge) + smoothed(loss - edge, self.width, self.cap)
+        return float(self.program.cost @ x) + self.weight * es
 
     def step(self) -> bool:
         """Bound the node, and step towards its optimum unless that is no use; return whether it was."""
         over = self.loss - self.edge
         slope = np.minimum(np.maximum((over + self.width) / (2 * self.width), 0.0), 1.0) * self.cap
-        rows, mass = slope @ self.rows, float(slope.sum()) + self.nodes.rest_mass
+        rows, mass = slope @ self.rows, float(slope.sum()) + self.kept.rest_mass
         self._attest(slope, rows, mass)
         gradient = np.empty(rows.size + 1)
-        gradient[:-1] = self.program.cost - self.weight * (self.nodes.rest_rows + rows)
+        gradient[:-1] = self.program.cost - self.weight * (self.kept.rest_rows + rows)
         gradient[-1] = self.weight * (1.0 - mass)
         if not self.free.any():
             self.free = self.low < self.high
@@ -233,15 +219,15 @@ class _Descent:
 
     def _attest(self, slope: Floats, rows: Floats, mass: float) -> None:
         """Bound the node by the density that these slopes are, its mass brought to one."""
-        nodes = self.nodes
+        kept = self.kept
         base = float(slope @ self.base)
-        room = self.all_mass + nodes.rest_mass - mass
+        room = self.all_mass + kept.rest_mass - mass
         if mass > 1:
-            rows, base = (rows + nodes.rest_rows) / mass, (base + nodes.rest_base) / mass
+            rows, base = (rows + kept.rest_rows) / mass, (base + kept.rest_base) / mass
         elif 1 - mass <= room:
             share = (1 - mass) / max(room, SMALLEST)
-            rows = rows + share * (self.all_rows - rows) + nodes.rest_rows
-            base = base + share * (self.all_base - base) + nodes.rest_base
+            rows = rows + share * (self.all_rows - rows) + kept.rest_rows
+            base = base + share * (self.all_base - base) + kept.rest_base
         else:
             return
         cost = self.program.cost - self.weight * rows

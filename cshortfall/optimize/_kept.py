@@ -26,6 +26,21 @@ FROM_OUTSIDE = 0.05
 LEAST_WIDTH = 1e-9
 
 
+def width_of(over: Floats, count: int) -> float:
+    """Return the width within which so many losses are, by what they are over the edge."""
+    distance = np.abs(over)
+    place = min(distance.size - 1, count)
+    return max(float(np.partition(distance, place)[place]), LEAST_WIDTH)
+
+
+def smoothed(over: Floats, width: float, cap: Floats) -> float:
+    """Return the sum of (u)+ times cap, its kink a parabola over ``|u| <= width``."""
+    near = np.minimum(over + width, 2 * width)
+    np.maximum(near, 0.0, out=near)
+    smooth = near * near / (4 * width) + np.maximum(over - width, 0.0)
+    return float(cap @ smooth)
+
+
 @dataclass(eq=False)
 class KeptTail:
     """Rows around the edge of a tail, the rest of it as a linear function; Rockafellar and Uryasev's function of both.
@@ -55,7 +70,12 @@ class KeptTail:
         """
         n = term.n_scenarios
         count = n if share >= 1 else max(int(share * term.mass * n), per_asset * term.n_assets)
-        tail = term.tail_rows(v, count, count)
+        return cls.around(term, v, count, count)
+
+    @classmethod
+    def around(cls, term: ScaledTerm, v: Floats, above: int, below: int) -> KeptTail:
+        """Keep so many rows above and below the edge of the tail at v."""
+        tail = term.tail_rows(v, above, below)
         weight = np.where(tail.loss > tail.var, tail.probability, 0.0)
         return cls(
             term=term,
@@ -76,9 +96,7 @@ class KeptTail:
 
     def widen(self, count: int) -> None:
         """Smooth the kink over so many rows."""
-        distance = np.abs(self.loss - self.edge)
-        place = min(distance.size - 1, count)
-        self.width = max(float(np.partition(distance, place)[place]), LEAST_WIDTH)
+        self.width = width_of(self.loss - self.edge, count)
 
     def measure_surplus(self, x: Floats) -> None:
         """Compare with the ES of the rows and the rest at x."""
@@ -86,8 +104,7 @@ class KeptTail:
         mass = self.rest_mass + np.cumsum(self.cap[order])
         # The edge of the tail at x, where the function without a width is least.
         edge = float(self.loss[order[min(int(np.searchsorted(mass, 1.0)), order.size - 1)]])
-        rest = -float(self.rest_rows @ x) - self.rest_base - self.rest_mass * edge
-        es = edge + rest + float(self.cap @ np.maximum(self.loss - edge, 0.0))
+        es = edge + self.rest(x, edge) + float(self.cap @ np.maximum(self.loss - edge, 0.0))
         self.surplus = max(0.0, self.value(x, self.loss, self.edge) - es)
 
     def covers(self) -> bool:
@@ -110,12 +127,11 @@ class KeptTail:
 
     def value(self, x: Floats, loss: Floats, edge: float) -> float:
         """Return the smoothed Rockafellar-Uryasev function."""
-        over = loss - edge
-        near = np.minimum(over + self.width, 2 * self.width)
-        np.maximum(near, 0.0, out=near)
-        smooth = near * near / (4 * self.width) + np.maximum(over - self.width, 0.0)
-        rest = -float(self.rest_rows @ x) - self.rest_base - self.rest_mass * edge
-        return edge + rest + float(self.cap @ smooth)
+        return edge + self.rest(x, edge) + smoothed(loss - edge, self.width, self.cap)
+
+    def rest(self, x: Floats, edge: float) -> float:
+        """Return what the tail that was not kept adds at x."""
+        return -float(self.rest_rows @ x) - self.rest_base - self.rest_mass * edge
 
     def derivatives(self) -> tuple[Floats, float, Floats, Floats, float]:
         """Gradient in x and t; Hessian: xx, xt, tt."""
