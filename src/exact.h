@@ -258,4 +258,36 @@ CS_INLINE int cs_sum_ratio(const cs_sum *n, const cs_sum *d, double *value) {
     return below == above && fabs(below) <= 0x1.fffffffffffffp1023;
 }
 
+/* += v; whether nothing was lost. */
+CS_INLINE int cs_sum_add_exactly(cs_sum *s, double v) {
+    double e, lost;
+    s->hi = cs_two_sum(s->hi, v, &e);
+    s->lo = cs_two_sum(s->lo, e, &lost);
+    return lost == 0.0;
+}
+
+/* n/d rounded once, ties to even, for an exact pair n and one double d > 0: what cs_sum_ratio cannot certify is nearly
+ * always a midpoint, where the exact remainder decides. 0 if n is no exact pair or too large or small, or if neither the
+ * quotient of the leading parts nor its neighbour may be nearest. */
+CS_INLINE int cs_pair_ratio(const cs_sum *n, double d, double *value) {
+    double nl, nh = cs_two_sum(n->hi, n->lo, &nl), q = nh / d, rest, low, neighbour, step, over;
+    uint64_t bits;
+    if (n->err != 0.0 || !(fabs(nh) > 0x1p-800 && fabs(nh) < 0x1p1000 && fabs(q) > 0x1p-800)) return 0;
+    /* The first remainder is exact because q is the nearest to nh/d; nl moves it by less than a unit of q. */
+    rest = cs_two_sum(fma(-q, d, nh), nl, &low);
+    *value = q;
+    if (rest == 0.0) return 1;
+    memcpy(&bits, &q, 8);
+    bits += (q > 0.0) == (rest > 0.0) ? 1 : (uint64_t)-1;
+    memcpy(&neighbour, &bits, 8);
+    step = d * fabs(neighbour - q);
+    /* Below a power of two the doubles lie twice as close. */
+    if (CS_UNLIKELY(fabs(rest) > 1.25 * step)) return 0;
+    /* The remainder against that of the midpoint: the difference is exact where the two are near. */
+    over = fabs(rest) - 0.5 * step;
+    low = rest > 0.0 ? -low : low;
+    if (over > low || (over == low && bits % 2 == 0)) *value = neighbour;
+    return 1;
+}
+
 #endif

@@ -178,24 +178,4 @@ CS_COLD void rolling_sum_exact(const cs_rolling_sum *s, cs_exact *r) {
     cs_exact_settle(r);
 }
 
-/* n/d rounded once, ties to even, for an exact pair n and one double d > 0: what cs_sum_ratio cannot certify is nearly
- * always a midpoint, where the exact remainder decides. 0 if n is no exact pair or too large or small. */
-CS_INLINE int exact_pair_ratio(const cs_sum *n, double d, double *value) {
-    double nl, nh = cs_two_sum(n->hi, n->lo, &nl), q = nh / d, rest, low, neighbour, over;
-    uint64_t bits;
-    if (n->err != 0.0 || !(fabs(nh) > 0x1p-800 && fabs(nh) < 0x1p1000 && fabs(q) > 0x1p-800)) return 0;
-    /* The first remainder is exact because q is the nearest to nh/d; nl moves it by less than a unit of q. */
-    rest = cs_two_sum(fma(-q, d, nh), nl, &low);
-    *value = q;
-    if (rest == 0.0) return 1;
-    memcpy(&bits, &q, 8);
-    bits += (q > 0.0) == (rest > 0.0) ? 1 : (uint64_t)-1;
-    memcpy(&neighbour, &bits, 8);
-    /* The remainder against that of the midpoint: the difference is exact where the two are near. */
-    over = fabs(rest) - 0.5 * d * fabs(neighbour - q);
-    low = rest > 0.0 ? -low : low;
-    if (over > low || (over == low && bits % 2 == 0)) *value = neighbour;
-    return 1;
-}
-
 #endif

@@ -740,6 +740,22 @@ CS_INLINE void selection_begin(selection *s, size_t next_rank) {
     s->magnitude = 0.0;
 }
 
+/* The usual reason why a rounding is not certified: few outcomes and a quotient that lies exactly between two doubles. Their
+ * sum then mostly is an exact pair. */
+CS_COLD int tail_tie(const selection *s, const cs_target *t, double *ratio) {
+    double kept[CS_EXACT_BLOCK + CS_SLACK], e, p;
+    cs_bracket bracket = {-INFINITY, s->value, 1, 0};
+    cs_sum total = cs_sum_zero();
+    cs_pass pass;
+    int exact = 1;
+    if (s->source.n > CS_EXACT_BLOCK || t->c1 != 0.0 || t->c2 != 0.0) return 0;
+    outcomes_pass(&s->source, &bracket, kept, CS_EXACT_BLOCK, &pass);
+    for (size_t k = 0; k < pass.kept; k++) exact &= cs_sum_add_exactly(&total, kept[k]);
+    p = cs_two_product(t->c0 - (double)pass.kept, s->value, &e);
+    exact &= cs_sum_add_exactly(&total, p) & cs_sum_add_exactly(&total, e);
+    return exact && (p == 0.0 || fabs(p) > 0x1p-900) && cs_pair_ratio(&total, t->c0, ratio);
+}
+
 CS_COLD double tail_exact(const selection *s, const cs_target *t) {
     cs_exact total, count;
     size_t below = 0;
@@ -765,24 +781,35 @@ CS_COLD double tail_exact(const selection *s, const cs_target *t) {
     return cs_exact_ratio(&total, &count);
 }
 
-/* Zeros are returned as +0.0: which of two equal zeros was selected must not show. */
-static cs_tail tail_value(const selection *s, const cs_target *t) {
-    cs_tail r;
+/* Zeros are returned as +0.0: which of two equal zeros was selected must not show. 0 if the quotient is not certified; only
+ * then is the source needed. */
+CS_INLINE int tail_certified(const selection *s, const cs_target *t, cs_tail *r) {
     cs_sum numerator = s->sum, count = {t->count, t->rest, 0x1p-100 * t->count};
     double ratio;
-    r.es = r.var = 0.0 - s->value;
-    if (t->count <= 1.0) return r;
+    int certified;
+    r->es = r->var = 0.0 - s->value;
+    if (t->count <= 1.0) return 1;
     if (s->magnitude > 0x1.fffffffffffffp1023) {
-        r.es = s->value > 0x1.fffffffffffffp1023 ? (double)NAN : INFINITY;
-        return r;
+        r->es = s->value > 0x1.fffffffffffffp1023 ? (double)NAN : INFINITY;
+        return 1;
     }
-    if (isinf(s->value)) return r;
+    if (isinf(s->value)) return 1;
     cs_sum_add_product(&numerator, t->c0 - (double)s->below, s->value);
     if (t->c1 != 0.0) {
         cs_sum_add_product(&numerator, t->c1, s->value);
         cs_sum_add_product(&numerator, t->c2, s->value);
     }
-    r.es = 0.0 - (cs_sum_ratio(&numerator, &count, &ratio) ? ratio : tail_exact(s, t));
+    certified = cs_sum_ratio(&numerator, &count, &ratio);
+    r->es = 0.0 - ratio;
+    return certified;
+}
+
+static cs_tail tail_value(const selection *s, const cs_target *t) {
+    cs_tail r;
+    double ratio;
+    if (tail_certified(s, t, &r)) return r;
+    if (!tail_tie(s, t, &ratio)) ratio = tail_exact(s, t);
+    r.es = 0.0 - ratio;
     return r;
 }
 

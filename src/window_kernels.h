@@ -165,7 +165,7 @@ CS_INLINE void level_finish(cs_window_level *l, double worst) {
         }
         l->result.es = 0.0;
         if (cs_sum_ratio(&numerator, &count, &ratio) ||
-            (t->c1 == 0.0 && exact_pair_ratio(&numerator, t->count, &ratio))) {
+            (t->c1 == 0.0 && cs_pair_ratio(&numerator, t->count, &ratio))) {
             l->result.es = 0.0 - ratio;
             return;
         }
@@ -195,7 +195,7 @@ CS_COLD double level_quotient(const cs_window_level *l, double hi, double lo, do
     cs_sum sum = {hi, lo, 0.0};
     cs_exact total;
     double ratio;
-    if (l->target.c1 == 0.0 && exact_pair_ratio(&sum, l->target.count, &ratio)) return 0.0 - ratio;
+    if (l->target.c1 == 0.0 && cs_pair_ratio(&sum, l->target.count, &ratio)) return 0.0 - ratio;
     cs_exact_zero(&total);
     cs_exact_add(&total, hi);
     cs_exact_add(&total, lo);

@@ -9,12 +9,15 @@
 #include "rational.h"
 #include "target.h"
 
+static size_t pairs; /* quotients that cs_pair_ratio gave */
+
 /* sum of values[i] 2^scale over divisor: what every way must give. */
 static void check_ratio(const int64_t *values, size_t n, int64_t divisor, int scale, int divisor_scale) {
     cs_exact numerator, denominator;
-    cs_sum sum = cs_sum_zero(), count = cs_sum_zero();
+    cs_sum sum = cs_sum_zero(), count = cs_sum_zero(), pair = cs_sum_zero();
     wide total = 0;
-    double expected, exact, certified;
+    double expected, exact, certified, settled;
+    int is_pair = 1;
     cs_exact_zero(&numerator);
     cs_exact_zero(&denominator);
     for (size_t i = 0; i < n; i++) {
@@ -22,6 +25,7 @@ static void check_ratio(const int64_t *values, size_t n, int64_t divisor, int sc
         total += values[i];
         cs_exact_add(&numerator, v);
         cs_sum_add(&sum, v);
+        is_pair &= cs_sum_add_exactly(&pair, v);
     }
     cs_exact_add(&denominator, ldexp((double)divisor, divisor_scale));
     cs_sum_add(&count, ldexp((double)divisor, divisor_scale));
@@ -29,6 +33,10 @@ static void check_ratio(const int64_t *values, size_t n, int64_t divisor, int sc
     exact = cs_exact_ratio(&numerator, &denominator);
     CHECK(exact == expected);
     if (cs_sum_ratio(&sum, &count, &certified)) CHECK(certified == expected);
+    if (is_pair && divisor < (int64_t)1 << 53 && cs_pair_ratio(&pair, ldexp((double)divisor, divisor_scale), &settled)) {
+        CHECK(settled == expected);
+        pairs++;
+    }
 }
 
 static int64_t random_signed(unsigned bits) {
@@ -51,19 +59,40 @@ static void test_quotients_that_are_midpoints_and_their_neighbours(void) {
         /* (2 m + 1)/2 d is a midpoint of two doubles, times d. */
         int64_t m = ((int64_t)1 << 52) + (int64_t)(random_bits() >> 12), d = 1 + (int64_t)random_below(200), values[3];
         int64_t twice = 2 * m + 1;
-        size_t n = 2;
+        size_t n = 2, before;
         values[0] = m * 2;
         values[1] = 1;
         values[2] = (int64_t)random_below(3) - 1;
+        before = pairs;
         check_ratio(values, 3, 1, 0, 0);
+        CHECK(pairs > before);
         if (twice > INT64_MAX / d) d = 1;
         /* As addends of 53 bits: the product d (2 m + 1) in two halves. */
         values[0] = (twice * d) & ~(int64_t)0x7ff;
         values[1] = (twice * d) & 0x7ff;
+        before = pairs;
         check_ratio(values, n, d, 0, 1);
+        CHECK(pairs > before);
         values[2] = random_below(2) ? 1 : -1;
         check_ratio(values, 3, d, 0, 1);
         check_ratio(values, 3, d, -1074, 0);
+    }
+}
+
+static void test_exact_pairs_are_divided_once(void) {
+    for (int i = 0; i < 200000; i++) {
+        /* Numerators of some 100 bits whose quotient lies at or next to a midpoint. */
+        int64_t divisor = 1 + (int64_t)random_below(1000), odd = (int64_t)(random_bits() >> 10) | 1;
+        wide numerator = (wide)odd * divisor + (wide)random_below(3) - 1;
+        cs_sum n;
+        double ratio = 0.0;
+        if (random_below(2)) numerator = -numerator;
+        n.hi = (double)numerator;
+        n.lo = (double)(numerator - (wide)n.hi);
+        n.err = 0.0;
+        if (numerator == 0) continue;
+        CHECK(cs_pair_ratio(&n, (double)divisor, &ratio));
+        CHECK(same_bits(ratio, rational_round(numerator, divisor, 0)));
     }
 }
 
@@ -230,6 +259,7 @@ static void test_targets_are_visited_from_the_largest_tail(void) {
 int main(void) {
     RUN(test_random_quotients);
     RUN(test_quotients_that_are_midpoints_and_their_neighbours);
+    RUN(test_exact_pairs_are_divided_once);
     RUN(test_cancellation);
     RUN(test_subnormal_quotients);
     RUN(test_sums_that_overflow_have_finite_means);

@@ -266,29 +266,11 @@ static void carries_are_resolved_in_time(void) {
     CHECK(pair.err == 0.0 && (wide)(pair.hi * 0x1p32) + (wide)(pair.lo * 0x1p32) == (wide)(0x1.fffffffffffffp+52) * 1000000);
 }
 
-static void exact_pairs_are_divided_once(void) {
-    for (int i = 0; i < 200000; i++) {
-        /* Numerators of some 100 bits whose quotient lies at or next to a midpoint. */
-        int64_t divisor = 1 + (int64_t)random_below(1000), odd = (int64_t)(random_bits() >> 10) | 1;
-        wide numerator = (wide)odd * divisor + (wide)random_below(3) - 1;
-        cs_sum n;
-        double ratio = 0.0;
-        if (random_below(2)) numerator = -numerator;
-        n.hi = (double)numerator;
-        n.lo = (double)(numerator - (wide)n.hi);
-        n.err = 0.0;
-        if (numerator == 0) continue;
-        CHECK(exact_pair_ratio(&n, (double)divisor, &ratio));
-        CHECK(same_bits(ratio, rational_round(numerator, divisor, 0)));
-    }
-}
-
 int main(void) {
     for (size_t i = 0; cs_isa_name(i) != NULL; i++)
         if (cs_isa_available(cs_isa_name(i))) isas[n_isas++] = cs_isa_name(i);
     RUN(running_sums_do_not_drift);
     RUN(carries_are_resolved_in_time);
-    RUN(exact_pairs_are_divided_once);
     RUN(every_push_is_what_sorting_gives);
     RUN(wide_windows_too);
     RUN(very_large_and_very_small_outcomes_too);
