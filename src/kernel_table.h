@@ -7,6 +7,12 @@
 #include "tail_kernels.h"
 #include "weighted_kernels.h"
 #include "block_kernels.h"
+#if CS_LANES >= 4
+#include "column_kernels.h"
+#define CS_TAIL_COLUMNS kernel_tail_columns
+#else
+#define CS_TAIL_COLUMNS NULL /* gathered columns take less time */
+#endif
 #include "sketch_kernels.h"
 #include "window_kernels.h"
 #include "rolling_kernels.h"
@@ -29,6 +35,7 @@ const cs_kernels CS_NAME(cs_kernels, CS_ISA) = {
     outcomes_pass,
     kernel_resume,
     kernel_gather_columns,
+    CS_TAIL_COLUMNS,
     kernel_drop_missing,
     kernel_portfolio_block,
     CS_RESAMPLE_TAIL,

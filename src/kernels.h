@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "columns.h"
 #include "cshortfall.h"
 #include "resample.h"
 
@@ -88,6 +89,7 @@ typedef struct cs_kernels {
                   double *kept, size_t capacity, cs_tail *out);
     void (*gather_columns)(const void *x, int is_f32, ptrdiff_t stride, size_t columns, size_t n, double *out,
                            size_t out_stride);
+    uint64_t (*tail_columns)(const cs_columns *x, const cs_target *targets, size_t n_targets, double *scratch, cs_tail *out);
     size_t (*drop_missing)(const cs_outcomes *x, const double *weights, double *out, double *out_weights);
     void (*portfolio_block)(const double *columns, size_t n_assets, size_t n_scenarios, const double *weights,
                             size_t n_portfolios, double *out);

@@ -55,6 +55,7 @@ CS_INLINE vd vd_xor(vd a, vd b) { return _mm512_xor_pd(a, b); }
 CS_INLINE vd vd_add(vd a, vd b) { return _mm512_add_pd(a, b); }
 CS_INLINE vd vd_sub(vd a, vd b) { return _mm512_sub_pd(a, b); }
 CS_INLINE vd vd_mul(vd a, vd b) { return _mm512_mul_pd(a, b); }
+CS_INLINE vd vd_div(vd a, vd b) { return _mm512_div_pd(a, b); }
 CS_INLINE vd vd_fused_product_minus(vd a, vd b, vd c) { return _mm512_fmsub_pd(a, b, c); }
 CS_INLINE vd vd_min(vd a, vd b) { return _mm512_min_pd(a, b); }
 CS_INLINE vd vd_max(vd a, vd b) { return _mm512_max_pd(a, b); }
@@ -115,6 +116,7 @@ CS_INLINE vd vd_xor(vd a, vd b) { return _mm256_xor_pd(a, b); }
 CS_INLINE vd vd_add(vd a, vd b) { return _mm256_add_pd(a, b); }
 CS_INLINE vd vd_sub(vd a, vd b) { return _mm256_sub_pd(a, b); }
 CS_INLINE vd vd_mul(vd a, vd b) { return _mm256_mul_pd(a, b); }
+CS_INLINE vd vd_div(vd a, vd b) { return _mm256_div_pd(a, b); }
 CS_INLINE vd vd_fused_product_minus(vd a, vd b, vd c) { return _mm256_fmsub_pd(a, b, c); }
 CS_INLINE vd vd_min(vd a, vd b) { return _mm256_min_pd(a, b); }
 CS_INLINE vd vd_max(vd a, vd b) { return _mm256_max_pd(a, b); }
@@ -187,6 +189,7 @@ CS_INLINE vd vd_xor(vd a, vd b) {
 CS_INLINE vd vd_add(vd a, vd b) { return vaddq_f64(a, b); }
 CS_INLINE vd vd_sub(vd a, vd b) { return vsubq_f64(a, b); }
 CS_INLINE vd vd_mul(vd a, vd b) { return vmulq_f64(a, b); }
+CS_INLINE vd vd_div(vd a, vd b) { return vdivq_f64(a, b); }
 CS_INLINE vd vd_fused_product_minus(vd a, vd b, vd c) { return vfmaq_f64(vnegq_f64(c), a, b); }
 CS_INLINE vm vd_lt(vd a, vd b) { return vcltq_f64(a, b); }
 CS_INLINE vm vd_le(vd a, vd b) { return vcleq_f64(a, b); }
@@ -256,6 +259,7 @@ CS_INLINE vd vd_xor(vd a, vd b) {
 CS_INLINE vd vd_add(vd a, vd b) { return a + b; }
 CS_INLINE vd vd_sub(vd a, vd b) { return a - b; }
 CS_INLINE vd vd_mul(vd a, vd b) { return a * b; }
+CS_INLINE vd vd_div(vd a, vd b) { return a / b; }
 CS_INLINE vd vd_fused_product_minus(vd a, vd b, vd c) { return fma(a, b, -c); }
 CS_INLINE vd vd_min(vd a, vd b) { return a < b ? a : b; }
 CS_INLINE vd vd_max(vd a, vd b) { return a > b ? a : b; }
@@ -313,6 +317,17 @@ CS_INLINE unsigned lowest_bit(uint64_t bits) {
     return (unsigned)position;
 #else
     return (unsigned)__builtin_ctzll(bits);
+#endif
+}
+
+CS_INLINE size_t bit_count(uint64_t bits) {
+#if defined(_MSC_VER)
+    bits -= bits >> 1 & 0x5555555555555555u;
+    bits = (bits & 0x3333333333333333u) + (bits >> 2 & 0x3333333333333333u);
+    bits = (bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+    return (size_t)(bits * 0x0101010101010101u >> 56);
+#else
+    return (size_t)__builtin_popcountll(bits);
 #endif
 }
 

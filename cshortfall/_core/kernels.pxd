@@ -7,6 +7,7 @@ cdef extern from "kernels.h" nogil:
         CS_SCRATCH_MARGIN
         CS_STRETCH
         CS_COLUMN_ROWS
+        CS_COLUMNS
         CS_TERMS
         CS_OK
         CS_NAN
@@ -34,6 +35,18 @@ cdef extern from "kernels.h" nogil:
         size_t n
         uint64_t flip
         int is_f32
+
+    ctypedef struct cs_columns:
+        const void *data
+        Py_ssize_t stride
+        size_t n
+        uint64_t flip
+        int is_f32
+
+    ctypedef struct cs_column_plan:
+        size_t scratch
+
+    int cs_column_plan_of(size_t n, size_t rank, cs_column_plan *plan)
 
     ctypedef struct cs_sum:
         double hi
@@ -86,6 +99,8 @@ cdef extern from "kernels.h" nogil:
                       double *kept, size_t capacity, cs_tail *out) noexcept nogil
         void (*gather_columns)(const void *x, int is_f32, Py_ssize_t stride, size_t columns, size_t n, double *out,
                                size_t out_stride) noexcept nogil
+        uint64_t (*tail_columns)(const cs_columns *x, const cs_target *targets, size_t n_targets, double *scratch,
+                                 cs_tail *out) noexcept nogil
         size_t (*drop_missing)(const cs_outcomes *x, const double *weights, double *out,
                                double *out_weights) noexcept nogil
         void (*portfolio_block)(const double *columns, size_t n_assets, size_t n_scenarios, const double *weights,

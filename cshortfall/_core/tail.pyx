@@ -17,6 +17,7 @@ import numpy as np
 
 from cshortfall._core.kernels cimport (
     CS_BAD_WEIGHT,
+    CS_COLUMNS,
     CS_EMPTY,
     CS_NAN,
     CS_OK,
@@ -25,6 +26,9 @@ from cshortfall._core.kernels cimport (
     CS_ZERO_WEIGHT,
     cs_ahead,
     cs_bracket,
+    cs_column_plan,
+    cs_column_plan_of,
+    cs_columns,
     cs_kernels,
     cs_outcomes,
     cs_pass,
@@ -93,6 +97,9 @@ cdef enum:
     PARTS_MOST = 64
     SLACK = 8
     LINE = 64
+    # Rows that lie whole pages apart share few sets of a cache: more than these would drive each other out.
+    PAGE = 4096
+    PAGE_ROWS = 512
     # Bytes of a row that is fetched while the one before it is worked on.
     AHEAD_MOST = 131072
 
@@ -267,6 +274,7 @@ ctypedef struct job:
     uint64_t flip
     int omit
     int weighted
+    int by_columns
     size_t rows_at_once
     size_t gathered_rows
     size_t scratch_size
@@ -307,6 +315,11 @@ cdef void run_row(const job *j, size_t row, const cs_outcomes *given, const doub
             for i in range(j.n_levels):
                 omitted[i] = cs_target_of(j.levels[i], x.n)
             status = tail_of_outcomes(&x, omitted, j.n_levels, scratch, capacity, results, j.parts)
+    put_row(j, row, status, used, results)
+
+
+cdef inline void put_row(const job *j, size_t row, int status, size_t used, const cs_tail *results) noexcept nogil:
+    cdef size_t i
     j.status[row] = status
     j.used[row] = used if status == CS_OK else 0
     for i in range(j.n_levels):
@@ -325,6 +338,27 @@ cdef inline cs_ahead ahead_of(const job *j, const char *row) noexcept nogil:
     return ahead
 
 
+cdef uint64_t run_columns(const job *j, size_t first, size_t count, const cs_target *targets, cs_tail *results,
+                          double *scratch) noexcept nogil:
+    """The rows [first, first + count) as columns that lie side by side; bits of those that are done.
+
+    The columns behind are taken along, or those in front of the last ones.
+    """
+    cdef cs_columns x
+    cdef size_t start = min(first, j.rows - CS_COLUMNS), i
+    cdef uint64_t told
+    x.data = j.x.data + <Py_ssize_t>start * j.x.row_stride
+    x.stride = j.x.stride // width_of(&j.x)
+    x.n = j.n
+    x.flip = j.flip
+    x.is_f32 = j.x.is_f32
+    told = cs_active().tail_columns(&x, targets, j.n_levels, scratch, results) >> (first - start)
+    for i in range(count):
+        if told >> i & 1:
+            put_row(j, first + i, CS_OK, j.n, results + (first - start + i) * j.n_levels)
+    return told
+
+
 cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noexcept nogil:
     """Rows [first, last); memory for scratch, gathered rows and weights, outcomes present, targets, results."""
     cdef const cs_kernels *kernels = cs_active()
@@ -341,6 +375,7 @@ cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noex
     cdef cs_ahead ahead
     cdef const double *weights = NULL
     cdef size_t row, i, start, count
+    cdef uint64_t told
     for i in range(j.n_levels):
         targets[i] = cs_target_of(j.levels[i], j.n)
     x.next = NULL
@@ -350,7 +385,8 @@ cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noex
     while row < last:
         start = row
         count = rows_of_block(&j.x, start, last, j.gathered_rows)
-        if not reads_in_place(&j.x):
+        told = run_columns(j, start, count, targets, results, scratch) if j.by_columns else 0
+        if not reads_in_place(&j.x) and not j.by_columns:
             gather(kernels, &j.x, start, count, j.n, rows)
         if j.weighted and not reads_in_place(&j.weights):
             gather(kernels, &j.weights, start, count, j.n, weight_rows)
@@ -363,8 +399,15 @@ cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noex
                     x.next = &ahead
                 else:
                     x.next = NULL
-            else:
+            elif not j.by_columns:
                 x.data = rows + (row - start) * apart
+                x.is_f32 = 0
+            elif told >> (row - start) & 1:
+                row += 1
+                continue
+            else:
+                gather(kernels, &j.x, row, 1, j.n, rows)
+                x.data = rows
                 x.is_f32 = 0
             if j.weighted:
                 if reads_in_place(&j.weights):
@@ -386,7 +429,9 @@ cdef size_t memory_of(const job *j) noexcept nogil:
         size += 2 * (j.n + SLACK)
     # Rows begin on a cache line.
     size += SLACK
-    return size + SLACK + j.n_levels * (2 * sizeof(cs_target) + sizeof(cs_tail)) // sizeof(double)
+    size += SLACK
+    size += j.n_levels * 2 * sizeof(cs_target) // sizeof(double)
+    return size + j.n_levels * (CS_COLUMNS if j.by_columns else 1) * sizeof(cs_tail) // sizeof(double)
 
 
 cdef int run_job(job *j, int threads) noexcept nogil:
@@ -412,6 +457,24 @@ cdef void run_thread(const job *j, Py_ssize_t thread, Py_ssize_t threads, Py_ssi
                      double *memory) noexcept nogil:
     run_rows(j, min(j.rows, n_blocks * thread // threads * j.rows_at_once),
              min(j.rows, n_blocks * (thread + 1) // threads * j.rows_at_once), memory)
+
+
+cdef int plan_columns(job *j) noexcept nogil:
+    """Whether the rows are columns for the kernel that takes them side by side; it then has the scratch it wants."""
+    cdef cs_column_plan plan
+    cdef size_t rank = 0, i
+    if cs_active().tail_columns == NULL or j.rows < CS_COLUMNS or reads_in_place(&j.x):
+        return 0
+    if j.x.row_stride != width_of(&j.x) or j.x.stride % width_of(&j.x) != 0:
+        return 0
+    if j.x.stride % PAGE == 0 and j.n > PAGE_ROWS:
+        return 0
+    for i in range(j.n_levels):
+        rank = max(rank, cs_target_of(j.levels[i], j.n).rank)
+    if rank == 0 or not cs_column_plan_of(j.n, rank, &plan):
+        return 0
+    j.scratch_size = max(j.scratch_size, plan.scratch + CS_SCRATCH_MARGIN)
+    return 1
 
 
 def tail_rows(cnp.ndarray data not None, cnp.ndarray levels not None, bint upper, bint omit, weights, int threads):
@@ -459,12 +522,13 @@ def tail_rows(cnp.ndarray data not None, cnp.ndarray levels not None, bint upper
     j.var = <double *>cnp.PyArray_DATA(var)
     j.used = <int64_t *>cnp.PyArray_DATA(used)
     j.status = <int32_t *>cnp.PyArray_DATA(status)
-    j.gathered_rows = columns_at_once(j.n)
+    j.scratch_size = cs_scratch_size(j.n, j.weighted)
+    j.by_columns = 0 if j.weighted else plan_columns(&j)
+    j.gathered_rows = CS_COLUMNS if j.by_columns else columns_at_once(j.n)
     j.rows_at_once = ROWS_AT_ONCE if reads_in_place(&j.x) else j.gathered_rows
-    while j.rows_at_once > 1 and rows < 4 * threads * <Py_ssize_t>j.rows_at_once:
+    while j.rows_at_once > 1 and not j.by_columns and rows < 4 * threads * <Py_ssize_t>j.rows_at_once:
         j.rows_at_once //= 2
     j.parts = threads_for(j.n // LONG_ROW_EASE, threads) if rows == 1 else 1
-    j.scratch_size = cs_scratch_size(j.n, j.weighted)
     j.doubles = memory_of(&j)
     with nogil:
         failed = run_job(&j, max(threads, 1)) if j.rows > 0 else 0
