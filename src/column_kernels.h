@@ -12,6 +12,21 @@
 #define CS_COLUMN_CHUNK 64 /* words of bits between two moves of what they name */
 #define CS_COLUMN_MISSING 65536 /* what NaN counts: more than there is room for */
 
+/* Into the second-level cache: a few lines at a time, one for some eight vectors of work, because more than memory delivers
+ * meanwhile would hold up what reads the second-level cache. */
+CS_INLINE void fetch_lines(cs_rows_ahead *next, size_t lines) {
+    if (!next) return;
+    for (; lines > 0 && next->rows > 0; lines--) {
+        prefetch_far(next->at + next->done);
+        next->done += 64;
+        if (next->done >= next->bytes) {
+            next->done = 0;
+            next->at += next->apart;
+            next->rows--;
+        }
+    }
+}
+
 /* minima[g, c]: the least outcome of column c in group g. */
 CS_INLINE void column_minima(const cs_columns *x, int is_f32, const cs_column_plan *plan, double *minima) {
     vd flip = flip_lanes(x->flip);
@@ -51,6 +66,7 @@ CS_INLINE void column_bits(const cs_columns *x, int is_f32, const double *limits
     for (size_t c = 0; c < CS_COLUMNS; c += CS_LANES) limit[c / CS_LANES] = vd_load(limits + c);
     for (size_t t = 0; t < x->n; words++) {
         uint64_t word = 0;
+        fetch_lines(x->next, 1);
         for (size_t shift = 0; shift < 64 && t < x->n; shift += CS_COLUMNS, t++, row += apart)
             for (size_t c = 0; c < CS_COLUMNS; c += CS_LANES)
                 word |= vm_bits(vd_ngt(outcomes_load(row, is_f32, c, flip), limit[c / CS_LANES])) << (shift + c);
@@ -72,6 +88,7 @@ CS_INLINE void column_keep(const cs_columns *x, int is_f32, const uint64_t *word
         for (size_t i = first; i < stop; i++) {
             uint64_t word = words[i];
             size_t end = m + bit_count(word);
+            fetch_lines(x->next, 1);
             /* Four at a time, wanted or not: a loop that ends with a word's last bit is seldom foreseen. */
             do {
                 for (size_t k = 0; k < 4; k++) {
@@ -123,10 +140,11 @@ CS_INLINE void lanes_spread(const double *values, size_t slots, vd limit, vd cou
 /* Narrows the limit b, which cb >= first of a lane's values lie at or below, until those are at most `last` or the steps end:
  * false position from the guess t, and halving now and then. Where values are infinite or missing b stays as it is. */
 CS_INLINE vd lanes_threshold(const double *values, size_t slots, vd a, vd b, vd cb, vd t, double first, double last,
-                             unsigned steps) {
+                             unsigned steps, cs_rows_ahead *next) {
     vd ca = vd_set(0.0), half = vd_set(0.5), middle = vd_set(0.5 * (first + last) - 0.25);
     for (unsigned step = 1; step <= steps && vm_any(vd_lt(vd_set(last), cb)); step++) {
         vd c = lanes_count_le(values, slots, t);
+        fetch_lines(next, slots / 8);
         vm enough = vd_le(vd_set(first), c);
         b = vd_where(enough, t, b);
         cb = vd_where(enough, c, cb);
@@ -138,14 +156,15 @@ CS_INLINE vd lanes_threshold(const double *values, size_t slots, vd a, vd b, vd 
 }
 
 /* limits[c]: a threshold for column c. */
-CS_INLINE void column_limits(const double *minima, const cs_column_plan *plan, size_t rank, double *limits) {
+CS_INLINE void column_limits(const double *minima, const cs_column_plan *plan, size_t rank, cs_rows_ahead *next, double *limits) {
     vd count = vd_set((double)plan->groups);
     for (size_t c = 0; c < CS_COLUMNS; c += CS_LANES) {
         vd most = vd_load(minima + c), least, excess;
+        fetch_lines(next, plan->slots / 8);
         for (size_t i = 1; i < plan->groups; i++) most = vd_max(vd_load(minima + i * CS_COLUMNS + c), most);
         lanes_spread(minima + c, plan->slots, most, count, &least, &excess);
         vd_store(limits + c, lanes_threshold(minima + c, plan->slots, least, most, count, vd_sub(most, excess),
-                                             (double)rank, (double)(rank + rank / 8 + 1), CS_COLUMN_STEPS));
+                                             (double)rank, (double)(rank + rank / 8 + 1), CS_COLUMN_STEPS, next));
     }
 }
 
@@ -168,7 +187,8 @@ CS_INLINE void column_limits(const double *minima, const cs_column_plan *plan, s
 /* The tails of CS_LANES columns of which all outcomes up to `limit` were kept; the rest of the slots holds infinities. Bits
  * of the columns that could be told. */
 CS_INLINE uint64_t lanes_finish(const double *kept, const cs_column_plan *plan, const uint32_t *count, vd limit,
-                                const cs_target *target, double *tail, cs_tail *out, size_t apart) {
+                                const cs_target *target, double *tail, cs_tail *out, size_t apart,
+                                cs_rows_ahead *ahead) {
     vd one = vd_set(1.0), rank = vd_set((double)target->rank), middle = vd_set((double)target->rank + 0.25);
     vd counts, least, excess, value, next, below, s0 = vd_set(0.0), c0 = s0, s1 = s0, c1 = s0;
     double lane[5][CS_LANES], steps;
@@ -185,12 +205,13 @@ CS_INLINE uint64_t lanes_finish(const double *kept, const cs_column_plan *plan, 
     next = vd_div(vd_sub(counts, middle), vd_add(counts, middle));
     next = vd_sub(limit, vd_mul(vd_add(excess, excess), next));
     value = lanes_threshold(kept, slots, least, limit, counts, next, (double)target->rank, (double)target->rank,
-                            CS_VALUE_STEPS);
+                            CS_VALUE_STEPS, ahead);
     LANES_NEXT(vd_le);
     for (;;) {
         vm more = vd_le(rank, below);
         if (!vm_any(more)) break;
         value = vd_where(more, next, value);
+        fetch_lines(ahead, slots / 8);
         LANES_NEXT(vd_lt);
     }
     for (size_t i = 0; i < slots; i += 2) {
@@ -207,16 +228,17 @@ CS_INLINE uint64_t lanes_finish(const double *kept, const cs_column_plan *plan, 
     vd_store(lane[2], least);
     vd_store(lane[3], s0);
     vd_store(lane[4], c0);
-    steps = (double)slots;
+    steps = (double)slots + 2.0;
     for (size_t k = 0; k < CS_LANES; k++) {
         selection s;
+        fetch_lines(ahead, 6);
         if (count[k] > plan->room || !isfinite(lane[0][k]) || !isfinite(lane[2][k])) continue;
         s.value = lane[0][k];
         s.below = (size_t)lane[1][k];
         s.magnitude = fmax(fabs(lane[2][k]), fabs(lane[0][k]));
         s.sum.hi = lane[3][k];
         s.sum.lo = lane[4][k];
-        /* As lane_sums_fold has it, of two lanes. */
+        /* More than lane_sums_fold has for two lanes of half the steps. */
         s.sum.err = CS_UNIT_ROUNDOFF * s.magnitude * (steps * steps * steps) * CS_UNIT_ROUNDOFF;
         if (!tail_certified(&s, target, &out[k * apart])) {
             for (size_t i = 0; i < count[k]; i++) tail[i] = kept[i * CS_COLUMNS + k];
@@ -245,20 +267,21 @@ static uint64_t kernel_tail_columns(const cs_columns *x, const cs_target *target
     for (size_t i = 0; i < plan.room * CS_COLUMNS; i++) kept[i] = INFINITY;
     if (x->is_f32) {
         column_minima(x, 1, &plan, minima);
-        column_limits(minima, &plan, rank, limits);
+        column_limits(minima, &plan, rank, x->next, limits);
         column_bits(x, 1, limits, words);
         column_keep(x, 1, words, kept, plan.room, count);
     } else {
         column_minima(x, 0, &plan, minima);
-        column_limits(minima, &plan, rank, limits);
+        column_limits(minima, &plan, rank, x->next, limits);
         column_bits(x, 0, limits, words);
         column_keep(x, 0, words, kept, plan.room, count);
     }
     for (size_t c = 0; c < CS_COLUMNS; c += CS_LANES) {
         uint64_t lanes = ((uint64_t)1 << CS_LANES) - 1;
+        fetch_lines(x->next, 4);
         for (size_t i = 0; i < n_targets; i++)
             lanes &= lanes_finish(kept + c, &plan, count + c, vd_load(limits + c), &targets[i], tail, out + c * n_targets + i,
-                                  n_targets);
+                                  n_targets, x->next);
         told |= lanes << c;
     }
     return told;

@@ -7,9 +7,17 @@
 
 #define CS_COLUMNS 32 /* columns at a time: their rows are whole cache lines, and all of them fit a second-level cache */
 
+/* The rows of the columns that are looked at next, of `bytes` each; they are fetched all along the work on those at hand. */
+typedef struct {
+    const char *at;
+    ptrdiff_t apart;
+    size_t rows, bytes, done; /* done: bytes of the row at hand that are on their way */
+} cs_rows_ahead;
+
 /* x[t stride + c]: outcome t < n of column c < CS_COLUMNS; flip as in cs_outcomes. */
 typedef struct {
     const void *data;
+    cs_rows_ahead *next; /* may be NULL */
     ptrdiff_t stride;
     size_t n;
     uint64_t flip;

@@ -36,8 +36,16 @@ cdef extern from "kernels.h" nogil:
         uint64_t flip
         int is_f32
 
+    ctypedef struct cs_rows_ahead:
+        const char *at
+        Py_ssize_t apart
+        size_t rows
+        size_t bytes
+        size_t done
+
     ctypedef struct cs_columns:
         const void *data
+        cs_rows_ahead *next
         Py_ssize_t stride
         size_t n
         uint64_t flip

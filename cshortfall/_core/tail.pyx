@@ -32,6 +32,7 @@ from cshortfall._core.kernels cimport (
     cs_kernels,
     cs_outcomes,
     cs_pass,
+    cs_rows_ahead,
     cs_sum_add_sum,
     cs_tail,
     cs_target,
@@ -338,16 +339,25 @@ cdef inline cs_ahead ahead_of(const job *j, const char *row) noexcept nogil:
     return ahead
 
 
-cdef uint64_t run_columns(const job *j, size_t first, size_t count, const cs_target *targets, cs_tail *results,
-                          double *scratch) noexcept nogil:
+cdef uint64_t run_columns(const job *j, size_t first, size_t count, size_t last, const cs_target *targets,
+                          cs_tail *results, double *scratch) noexcept nogil:
     """The rows [first, first + count) as columns that lie side by side; bits of those that are done.
 
-    The columns behind are taken along, or those in front of the last ones.
+    The columns behind are taken along, or those in front of the last ones. More columns follow up to `last`.
     """
     cdef cs_columns x
-    cdef size_t start = min(first, j.rows - CS_COLUMNS), i
+    cdef cs_rows_ahead ahead
+    cdef size_t start = min(first, j.rows - CS_COLUMNS), behind = start + CS_COLUMNS, i
     cdef uint64_t told
     x.data = j.x.data + <Py_ssize_t>start * j.x.row_stride
+    x.next = NULL
+    if behind < last:
+        ahead.at = j.x.data + <Py_ssize_t>behind * j.x.row_stride
+        ahead.apart = j.x.stride
+        ahead.rows = j.n
+        ahead.done = 0
+        ahead.bytes = min(<size_t>CS_COLUMNS, last - behind) * j.x.row_stride
+        x.next = &ahead
     x.stride = j.x.stride // width_of(&j.x)
     x.n = j.n
     x.flip = j.flip
@@ -385,7 +395,7 @@ cdef void run_rows(const job *j, size_t first, size_t last, double *memory) noex
     while row < last:
         start = row
         count = rows_of_block(&j.x, start, last, j.gathered_rows)
-        told = run_columns(j, start, count, targets, results, scratch) if j.by_columns else 0
+        told = run_columns(j, start, count, last, targets, results, scratch) if j.by_columns else 0
         if not reads_in_place(&j.x) and not j.by_columns:
             gather(kernels, &j.x, start, count, j.n, rows)
         if j.weighted and not reads_in_place(&j.weights):

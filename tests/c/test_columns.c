@@ -52,7 +52,8 @@ static void check_columns(size_t n, const double *levels, int is_f32, int upper,
         return;
     }
     for (size_t k = 0; k < n_active; k++) {
-        cs_columns x = {is_f32 ? (void *)narrow : (void *)matrix, APART, n, upper ? (uint64_t)1 << 63 : 0, is_f32};
+        cs_rows_ahead ahead = {(const char *)(matrix + CS_COLUMNS), APART * 8, n, (APART - CS_COLUMNS) * 8, 0};
+        cs_columns x = {is_f32 ? (void *)narrow : (void *)matrix, upper ? &ahead : NULL, APART, n, upper ? (uint64_t)1 << 63 : 0, is_f32};
         double *scratch = malloc(plan.scratch * sizeof(double)); /* not a double more: the sanitizer looks on */
         cs_tail out[CS_COLUMNS * LEVELS], expected[LEVELS];
         uint64_t told = active[k]->tail_columns(&x, targets, LEVELS, scratch, out);
