@@ -9,8 +9,8 @@
  *
  * Method. A small stratified sample gives a bracket around the wanted rank. One vectorised pass over the outcomes then
  * either keeps all below the bracket's upper end (small tails) or sums below its lower end and keeps what lies between
- * (large tails). What is kept is treated the same way until it fits the first-level cache, where counting passes over
- * it finish. Counts are exact, so a bracket that missed is known and drawn anew; after a few misses plain bisection over
+ * (large tails; small ones where a part of the outcomes, read first, gives a narrow bracket). What is kept is treated the
+ * same way until it fits the first-level cache, where counting passes over it finish. Counts are exact, so a bracket that missed is known and drawn anew; after a few misses plain bisection over
  * the doubles, at most 64 passes, settles it. Expected cost: one pass. NaN: kept by every pass, hence seen at the end. */
 
 #include "exact.h"
@@ -24,6 +24,9 @@
 #define CS_LONG 65536        /* longer rows wait for memory: passes fetch ahead, and a miss costs much */
 #define CS_AHEAD 3072        /* bytes fetched ahead: less than a page */
 #define CS_CACHED 262144     /* outcomes that a second-level cache holds */
+#define CS_FAR 393216        /* doubles too many for a second-level cache: a pass has time while it waits for them */
+#define CS_GROUP 16384       /* of those a pass first reads a part of each group of so many */
+#define CS_PART 512          /* doubles of such a part: a page */
 #define CS_SUM_STEPS 256     /* vectors a lane adds before it is folded into the total: bounds the error term */
 #define CS_EXACT_BLOCK 1024  /* outcomes searched at a time for an exact sum */
 #define CS_ATTEMPTS 4        /* brackets drawn before bisection */
@@ -255,12 +258,14 @@ static size_t buffer_sum_below(const double *b, size_t whole, double t, cs_sum *
 
 /* ---- one pass over outcomes ------------------------------------------------------------------------------------- */
 
-/* The end of the next block: what it may keep fits into `room`. The first block of a long row is the few outcomes in front
- * of a cache line's border, because loads across borders cost twice. */
+/* Outcomes in front of a cache line's border: loads across borders cost twice. */
+CS_INLINE size_t before_line(const void *data, int is_f32) { return (size_t)(-(uintptr_t)data & 63) / (is_f32 ? 4 : 8); }
+
+/* The end of the next block: what it may keep fits into `room`. The first block of a long row ends at a line's border. */
 CS_INLINE size_t block_end(const void *data, int is_f32, size_t i, size_t n, size_t room) {
     size_t most = room < CS_BLOCK ? room : CS_BLOCK;
     if (i == 0 && n > CS_BLOCK) {
-        size_t width = is_f32 ? 4 : 8, ahead = (size_t)(-(uintptr_t)data & 63) / width;
+        size_t ahead = before_line(data, is_f32);
         if (ahead && ahead < most) most = ahead;
     }
     return n - i > most ? i + most : n;
@@ -274,11 +279,38 @@ CS_INLINE void fetch_ahead(const void *data, int is_f32, size_t i, size_t vector
     for (size_t k = 0; k < vectors * CS_LANES * width; k += 64) prefetch(ahead + k);
 }
 
-CS_INLINE void pass_keep_below(const cs_outcomes *x, int is_f32, double high, double *kept, size_t capacity, cs_pass *r) {
+/* Appends what outcomes [i, stop) have below `high` to the m kept; returns how many are kept then. They belong to a run
+ * that ends at `end`; the next one begins `gap` outcomes behind it. */
+CS_INLINE size_t keep_below(const cs_outcomes *x, const void *data, int is_f32, size_t i, size_t stop, size_t end, size_t gap,
+                            double high, double *kept, size_t m) {
     vd flip = flip_lanes(x->flip), limit = vd_set(high);
-    const void *data = x->data; /* the stores below might alias the struct */
+    size_t last = end - CS_AHEAD / (is_f32 ? 4 : 8);
+    int is_long = x->n > CS_LONG;
+    for (; i + 4 * CS_LANES <= stop; i += 4 * CS_LANES) {
+        if (is_long) {
+            fetch_ahead(data, is_f32, (ptrdiff_t)i < (ptrdiff_t)last ? i : i + gap, 4);
+            prefetch(kept + m + 128);
+        }
+        for (size_t k = 0; k < 4; k++) {
+            vd v = outcomes_load(data, is_f32, i + k * CS_LANES, flip);
+            m += vd_append(kept + m, vd_nge(v, limit), v);
+        }
+    }
+    for (; i + CS_LANES <= stop; i += CS_LANES) {
+        vd v = outcomes_load(data, is_f32, i, flip);
+        m += vd_append(kept + m, vd_nge(v, limit), v);
+    }
+    for (; i < stop; i++) {
+        double v = outcome_at(x, i);
+        kept[m] = v;
+        m += !(v >= high);
+    }
+    return m;
+}
+
+CS_INLINE void pass_keep_below(const cs_outcomes *x, int is_f32, double high, double *kept, size_t capacity, cs_pass *r) {
+    const void *data = x->data; /* the stores might alias the struct */
     size_t i = 0, m = 0, n = x->n;
-    int is_long = n > CS_LONG;
     while (i < n) {
         size_t room = capacity - m, stop = block_end(data, is_f32, i, n, x->next && room > CS_STRETCH ? CS_STRETCH : room);
         if (CS_UNLIKELY(stop == i)) {
@@ -286,25 +318,8 @@ CS_INLINE void pass_keep_below(const cs_outcomes *x, int is_f32, double high, do
             return;
         }
         fetch_next_row(x->next);
-        for (; i + 4 * CS_LANES <= stop; i += 4 * CS_LANES) {
-            if (is_long) {
-                fetch_ahead(data, is_f32, i, 4);
-                prefetch(kept + m + 128);
-            }
-            for (size_t k = 0; k < 4; k++) {
-                vd v = outcomes_load(data, is_f32, i + k * CS_LANES, flip);
-                m += vd_append(kept + m, vd_nge(v, limit), v);
-            }
-        }
-        for (; i + CS_LANES <= stop; i += CS_LANES) {
-            vd v = outcomes_load(data, is_f32, i, flip);
-            m += vd_append(kept + m, vd_nge(v, limit), v);
-        }
-        for (; i < stop; i++) {
-            double v = outcome_at(x, i);
-            kept[m] = v;
-            m += !(v >= high);
-        }
+        m = keep_below(x, data, is_f32, i, stop, n, 0, high, kept, m);
+        i = stop;
     }
     r->kept = m;
 }
@@ -369,11 +384,11 @@ typedef struct {
 } cs_inner;
 
 /* The three-way pass over a buffer with half the comparisons: ties with the bracket's ends are kept. With `inner` those
- * below inner->high are also kept there. */
+ * below inner->high are also kept there. Adds to what r and inner hold already; what is kept may overwrite x. */
 CS_INLINE void pass_band(const double *x, size_t n, double low, double high, double *kept, size_t capacity, cs_inner *inner,
                          cs_pass *r) {
     vd lo = vd_set(low), hi = vd_set(high), innermost = vd_set(inner ? inner->high : 0.0);
-    size_t i = 0, m = 0, below = 0, inside = 0;
+    size_t i = 0, m = r->kept, below = r->below, inside = inner ? inner->count : 0;
     while (i < n) {
         size_t used = inner && inside > m ? inside : m;
         size_t stop = block_end(x, 0, i, n, capacity - used), start = i;
@@ -426,6 +441,14 @@ CS_INLINE void pass_band(const double *x, size_t n, double low, double high, dou
     if (inner) inner->count = inside;
 }
 
+static void buffer_band(const double *x, size_t n, const cs_bracket *bracket, double *kept, size_t capacity,
+                        cs_inner *inner, cs_pass *r) {
+    if (inner)
+        pass_band(x, n, bracket->low, bracket->high, kept, capacity, inner, r);
+    else
+        pass_band(x, n, bracket->low, bracket->high, kept, capacity, NULL, r);
+}
+
 static void outcomes_pass(const cs_outcomes *x, const cs_bracket *bracket, double *kept, size_t capacity, cs_pass *r) {
     memset(r, 0, sizeof *r);
     if (bracket->keep_below) {
@@ -434,7 +457,7 @@ static void outcomes_pass(const cs_outcomes *x, const cs_bracket *bracket, doubl
         else
             pass_keep_below(x, 0, bracket->high, kept, capacity, r);
     } else if (bracket->keep_ties) {
-        pass_band((const double *)x->data, x->n, bracket->low, bracket->high, kept, capacity, NULL, r);
+        buffer_band(x->data, x->n, bracket, kept, capacity, NULL, r);
     } else {
         if (x->is_f32)
             pass_three_way(x, 1, bracket->low, bracket->high, kept, capacity, r);
@@ -554,6 +577,113 @@ static int outcomes_bracket(const cs_outcomes *x, size_t rank, unsigned attempt,
     /* In the caches keeping is cheap and makes what follows short; beyond them it would cost memory. */
     return sample_bracket(scratch, 8 * runs, (double)rank / (double)x->n, (attempt + 1) * (x->n > CS_LONG ? 3.5 : 2.0),
                           x->n <= CS_CACHED ? 0.55 : 0.2, bracket);
+}
+
+/* ---- one pass over a far row ------------------------------------------------------------------------------------ */
+
+/* What the parts of a row have below some threshold. */
+typedef struct {
+    double *kept;
+    size_t count, whole; /* whole: count down to a whole vector, for samples */
+    double mean, excess; /* of the numbers in one part; how much more they vary than by chance */
+} cs_parts;
+
+/* Where the part of a group lies: at random, lest outcomes with a period show it always the same. */
+CS_INLINE size_t part_place(size_t origin, size_t group) {
+    return origin + group * CS_GROUP + (size_t)(scramble(group + 1) % (CS_GROUP / CS_PART)) * CS_PART;
+}
+
+static void parts_read(const cs_outcomes *x, size_t origin, size_t groups, double high, double *kept, cs_parts *parts) {
+    size_t m = 0;
+    double roughness = 0.0, last = 0.0, chance;
+    for (size_t g = 0; g < groups; g++) {
+        size_t at = part_place(origin, g), end = at + CS_PART, next = g + 1 < groups ? part_place(origin, g + 1) : 0;
+        double count = -(double)m;
+        m = keep_below(x, x->data, 0, at, end, end, next - end, high, kept, m);
+        count += (double)m;
+        /* Neighbours' differences: a trend along the row is no chance of where the parts lie. */
+        if (g) roughness += (count - last) * (count - last);
+        last = count;
+    }
+    parts->kept = kept;
+    parts->count = m;
+    parts->whole = m / CS_LANES * CS_LANES;
+    parts->mean = (double)m / (double)groups;
+    chance = 2.0 * (double)(groups - 1) * parts->mean * (1.0 - parts->mean / CS_PART);
+    parts->excess = roughness > chance ? roughness / chance : 1.0;
+}
+
+/* Brackets a share of the row by its parts. Outcomes may be like their neighbours, which widens it. */
+static int parts_bracket(const cs_parts *parts, double share, double most_kept, cs_bracket *bracket) {
+    double inside = share * CS_PART / parts->mean;
+    return parts->whole && inside < 1.0 &&
+           sample_bracket(parts->kept, parts->whole, inside, 3.5 * sqrt(parts->excess * (1.0 - share) / (1.0 - inside)),
+                          most_kept, bracket);
+}
+
+/* Whether the parts narrow a bracket: not if half of what they have would be ties, or if they differ too much. With a next
+ * level what it needs must lie below. */
+static int parts_narrow(const cs_parts *parts, double share, double next_share, cs_bracket *bracket, double *next_high) {
+    cs_bracket narrow, next;
+    if (!parts_bracket(parts, share, 0.0, &narrow) || narrow.low == -INFINITY || narrow.high == INFINITY) return 0;
+    if (buffer_count_le(parts->kept, parts->whole, narrow.high) - buffer_count_lt(parts->kept, parts->whole, narrow.low) >
+        parts->whole / 2)
+        return 0;
+    if (next_share > 0.0) {
+        if (!parts_bracket(parts, next_share, 1.0, &next) || !next.keep_below || next.high > narrow.low) return 0;
+        *next_high = next.high;
+    }
+    *bracket = narrow;
+    bracket->keep_ties = 1;
+    return 1;
+}
+
+/* The parts are read first, and what they have below the bracket narrows it. While the lines of the others are on their way,
+ * what these have below the first bracket is summed or kept as a second pass would; what the next level needs goes to the
+ * lower half of the scratch. Without a narrow bracket all below the first one is kept. */
+static void pass_far(const cs_outcomes *x, size_t rank, size_t next_rank, cs_bracket *bracket, double **scratch,
+                     size_t *capacity, cs_inner *inner, cs_pass *r) {
+    double block[CS_PART + 2 * CS_SLACK], high = bracket->high, n = (double)x->n;
+    size_t origin = (size_t)(-(uintptr_t)x->data & 4095) / 8, groups = (x->n - origin) / CS_GROUP, from = 0, waiting = 0;
+    cs_parts parts;
+    int is_narrow;
+    memset(r, 0, sizeof *r);
+    parts_read(x, origin, groups, high, *scratch, &parts);
+    is_narrow = parts_narrow(&parts, (double)rank / n, (double)next_rank / n, bracket, &inner->high);
+    if (is_narrow) {
+        if (next_rank) {
+            inner->kept = *scratch;
+            *capacity /= 2;
+            *scratch += *capacity;
+        } else {
+            inner = NULL;
+        }
+        buffer_band(parts.kept, parts.count, bracket, *scratch, *capacity - CS_ROOM, inner, r);
+    } else {
+        r->kept = parts.count;
+    }
+    for (size_t g = 0; g <= groups; g++) {
+        size_t end = g < groups ? part_place(origin, g) : x->n, gap = g < groups ? CS_PART : 0;
+        for (size_t i = from, stop; i < end; i = stop) {
+            stop = block_end(x->data, 0, i, end, is_narrow ? CS_PART : CS_BLOCK);
+            if (CS_UNLIKELY(r->overflow || *capacity - CS_ROOM - r->kept < CS_BLOCK)) {
+                r->overflow = 1;
+                return;
+            }
+            if (is_narrow) {
+                size_t whole;
+                waiting = keep_below(x, x->data, 0, i, stop, end, gap, high, block, waiting);
+                whole = waiting / CS_LANES * CS_LANES;
+                buffer_band(block, whole, bracket, *scratch, *capacity - CS_ROOM, inner, r);
+                waiting -= whole;
+                memcpy(block, block + whole, waiting * sizeof *block);
+            } else {
+                r->kept = keep_below(x, x->data, 0, i, stop, end, gap, high, *scratch, r->kept);
+            }
+        }
+        from = end + gap;
+    }
+    if (is_narrow) buffer_band(block, waiting, bracket, *scratch, *capacity - CS_ROOM, inner, r);
 }
 
 /* ---- selection -------------------------------------------------------------------------------------------------- */
@@ -704,7 +834,10 @@ static int selection_run(selection *s, cs_outcomes x, size_t rank, int writable)
             capacity /= 2;
             free += capacity;
             memset(&pass, 0, sizeof pass);
-            pass_band((const double *)x.data, x.n, bracket.low, bracket.high, free, capacity - CS_ROOM, &s->inner, &pass);
+            buffer_band(x.data, x.n, &bracket, free, capacity - CS_ROOM, &s->inner, &pass);
+            if (pass.overflow) s->inner.count = 0;
+        } else if (bracket.keep_below && attempt == 0 && x.n > CS_FAR && !writable && !x.is_f32 && capacity > x.n / 8) {
+            pass_far(&x, rank, s->next_rank, &bracket, &free, &capacity, &s->inner, &pass);
             if (pass.overflow) s->inner.count = 0;
         } else {
             outcomes_pass(&x, &bracket, free, capacity - CS_ROOM, &pass);
