@@ -85,6 +85,11 @@ CS_INLINE vd vd_shift_up(vd a, vd below) {
 CS_INLINE vd vd_shift_down(vd a, vd above) {
     return _mm512_castsi512_pd(_mm512_alignr_epi64(_mm512_castpd_si512(above), _mm512_castpd_si512(a), 1));
 }
+/* Lane i is p[k] with k the number of the bits 0 to i that are set. p is read as far as p[CS_LANES]. */
+CS_INLINE vd vd_spread(const double *p, unsigned bits) {
+    uint64_t ones = 0x0101010101010101u, index = _pdep_u64(bits >> 1, ones << 8) * ones;
+    return _mm512_permutexvar_pd(_mm512_cvtepu8_epi64(_mm_cvtsi64_si128((long long)index)), vd_load(p + (bits & 1)));
+}
 /* Square of CS_LANES rows to its transpose. */
 CS_INLINE void vd_transpose(vd r[8]) {
     vd t[8], u[8];
@@ -153,6 +158,13 @@ CS_INLINE vd vd_shift_up(vd a, vd below) {
 CS_INLINE vd vd_shift_down(vd a, vd above) {
     return _mm256_shuffle_pd(a, _mm256_permute2f128_pd(a, above, 0x21), 0x5);
 }
+static const CS_ALIGNED(32) int32_t cs_spread_table[8][8] = {
+    {0, 1, 0, 1, 0, 1, 0, 1}, {0, 1, 2, 3, 2, 3, 2, 3}, {0, 1, 0, 1, 2, 3, 2, 3}, {0, 1, 2, 3, 4, 5, 4, 5},
+    {0, 1, 0, 1, 0, 1, 2, 3}, {0, 1, 2, 3, 2, 3, 4, 5}, {0, 1, 0, 1, 2, 3, 4, 5}, {0, 1, 2, 3, 4, 5, 6, 7}};
+CS_INLINE vd vd_spread(const double *p, unsigned bits) {
+    __m256i order = _mm256_load_si256((const __m256i *)cs_spread_table[bits >> 1]);
+    return _mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(vd_load(p + (bits & 1))), order));
+}
 CS_INLINE void vd_transpose(vd r[4]) {
     vd a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
     vd c = _mm256_unpacklo_pd(r[2], r[3]), d = _mm256_unpackhi_pd(r[2], r[3]);
@@ -220,6 +232,10 @@ CS_INLINE size_t vd_append(double *out, vm m, vd a) {
 }
 CS_INLINE vd vd_shift_up(vd a, vd below) { return vextq_f64(below, a, 1); }
 CS_INLINE vd vd_shift_down(vd a, vd above) { return vextq_f64(a, above, 1); }
+CS_INLINE vd vd_spread(const double *p, unsigned bits) {
+    p += bits & 1;
+    return vcombine_f64(vld1_f64(p), vld1_f64(p + (bits >> 1)));
+}
 CS_INLINE void vd_transpose(vd r[2]) {
     vd a = vzip1q_f64(r[0], r[1]), b = vzip2q_f64(r[0], r[1]);
     r[0] = a;
@@ -282,6 +298,7 @@ CS_INLINE size_t vd_append(double *out, vm m, vd a) {
     *out = a;
     return (size_t)m;
 }
+CS_INLINE vd vd_spread(const double *p, unsigned bits) { return p[bits]; }
 CS_INLINE void vd_transpose(vd r[1]) { (void)r; }
 typedef uint64_t vu;
 CS_INLINE vu vu_load(const uint64_t *p) { return *p; }

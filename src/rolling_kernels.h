@@ -6,7 +6,7 @@
 #include "kernels.h"
 #include "lanes.h"
 #include "rolling_runs.h"
-#include "rolling_stretches.h"
+#include "rolling_sieve.h"
 #include "window.h"
 
 typedef struct {
@@ -22,6 +22,8 @@ typedef struct {
     int runs;       /* steps are looked at for runs */
     size_t try_at;  /* the output from which they shall be */
     size_t wait;    /* outputs to let pass after the next that begins none */
+    double sieve;   /* the threshold of the latest stretches, or +inf */
+    size_t sieve_at, sieve_wait; /* the output from which stretches are sieved; outputs to let pass after the next failure */
 } rolling;
 
 static cs_outcomes rolling_window(const rolling *r) {
@@ -135,6 +137,8 @@ CS_INLINE double outcome_in(const cs_outcomes *x, int is_f32, size_t i) {
  * or leaves; in stretches, whatever the order. Rough ones: they choose between ways to the same results. */
 #define CS_STEP_OF_CANDIDATES 20.0
 #define CS_WORK_MOST (4.0 * CS_WINDOW_STRIDE) /* steps with something to do, before it is too much */
+#define CS_SIEVE_MARGIN 4.0
+#define CS_SIEVE_WAIT 16 /* stretches of all lanes after which the wait for another sieve grows no more */
 #define CS_RUN_SHARE 4 /* as many steps of a run cost as much as one by itself */
 
 static double rolling_cost(const cs_candidates *c) {
@@ -147,6 +151,15 @@ static double rolling_cost_of_stretches(const cs_candidates *c) {
     for (size_t i = 0; i < c->n_levels; i++)
         cost += 0.6 + (5.6 + 2.0 * (double)c->levels[i].target.rank) / CS_LANES;
     return cost;
+}
+
+/* Outcomes that a sieve shall leave in a window: far more than the rank, by the measure of their standard deviation. */
+static size_t rolling_sieve_need(const cs_candidates *c) { return c->need + (size_t)(CS_SIEVE_MARGIN * sqrt((double)c->need)) + 2; }
+
+static double rolling_cost_of_sieve(const cs_candidates *c) {
+    double cost = 0.5;
+    for (size_t i = 0; i < c->n_levels; i++) cost += 0.3;
+    return cost + (rolling_cost_of_stretches(c) - 0.6) * 2.8 * (double)rolling_sieve_need(c) / (double)c->present;
 }
 
 /* The steps of a stride from which as many as a run has in the least have something to do. */
@@ -276,18 +289,48 @@ static size_t stretches_most(size_t window) {
     return (window < CS_STRETCH_STEPS ? window : CS_STRETCH_STEPS) / CS_LANES * CS_LANES * CS_LANES;
 }
 
-/* Outputs j, ... of windows that move by one and miss nothing, in stretches; returns the next output. */
-static size_t rolling_stretches(rolling *r, size_t j, size_t end) {
+/* Makes outputs j, ... of stretches through a sieve; 0 if none does. */
+static int rolling_sieved(rolling *r, size_t j, const stretches *s) {
+    const cs_candidates *c = r->candidates;
+    size_t window = r->stop - r->start, n = window + s->count;
+    sieve f = sieve_divide(s, c->stretches);
+    if (f.room < 4 * CS_LANES || window - s->steps > s->steps) return 0;
+    for (int fresh = r->sieve == INFINITY;; fresh = 1) {
+        if (fresh) {
+            size_t keep = rolling_sieve_need(c) * n / window;
+            r->sieve = sieve_threshold(r->x, r->start, n, keep, c->stretches);
+            if (r->sieve == INFINITY) return 0;
+        }
+        if (sieve_results(&f, s, r->x, r->start, window, r->sieve, c, r->es ? r->es + j : NULL,
+                          r->var ? r->var + j : NULL, r->apart))
+            return 1;
+        r->sieve = INFINITY;
+        if (fresh) return 0;
+    }
+}
+
+/* Outputs j, ... of windows that move by one and miss nothing, in stretches: through a sieve, in whole, or only in one of
+ * these ways; returns the next output. */
+static size_t rolling_stretches(rolling *r, size_t j, size_t end, int sieved, int whole) {
     cs_candidates *c = r->candidates;
     size_t window = r->stop - r->start, first = j, most = stretches_most(window);
     while (end - j >= CS_LANES) {
         size_t chunks = (end - j + most - 1) / most;
         stretches s = stretches_of((end - j + chunks - 1) / chunks);
-        cs_rolling_sum sum;
-        if (!stretches_begin(r->x, r->start, r->stop + s.count, c->need + 1, &sum)) break;
-        for (size_t i = 0; i < c->n_levels; i++)
-            stretches_results(&s, r->x, r->start, window, c->levels + i, &sum, c->stretches,
-                              r->es ? r->es + i * r->apart + j : NULL, r->var ? r->var + i * r->apart + j : NULL);
+        int made = 0;
+        if (sieved && j >= r->sieve_at) {
+            made = rolling_sieved(r, j, &s);
+            r->sieve_wait = made ? 0 : r->sieve_wait < CS_SIEVE_WAIT * most ? 2 * r->sieve_wait + most : r->sieve_wait;
+            r->sieve_at = j + r->sieve_wait;
+        }
+        if (!made) {
+            stretch_course course = {r->x, r->start, r->start + s.steps, window - s.steps, r->stop};
+            cs_rolling_sum sum;
+            if (!whole || !stretches_begin(r->x, r->start, r->stop + s.count, c->need + 1, &sum)) break;
+            for (size_t i = 0; i < c->n_levels; i++)
+                stretches_results(&s, &course, c->levels + i, &sum, c->stretches,
+                                  r->es ? r->es + i * r->apart + j : NULL, r->var ? r->var + i * r->apart + j : NULL);
+        }
         j += s.count;
         r->start += s.count;
         r->stop += s.count;
@@ -297,20 +340,24 @@ static size_t rolling_stretches(rolling *r, size_t j, size_t end) {
     return j;
 }
 
-/* Outputs j, ... of windows that move by one, in the way that costs less; returns the next output. */
+/* Outputs j, ... of windows that move by one, in the way that costs least; returns the next output. */
 static size_t rolling_move_on(rolling *r, size_t j, size_t end) {
     const cs_candidates *c = r->candidates;
     size_t window = r->stop - r->start, most = stretches_most(window), first;
-    double cost = rolling_cost_of_stretches(c);
-    int cheaper = cost < rolling_cost(c);
-    if (c->present == window && cost < INFINITY && (cheaper || r->overworked)) {
-        size_t next;
-        r->turn = r->turn ? 2 * r->turn : most;
-        next = rolling_stretches(r, j, cheaper || end - j < r->turn ? end : j + r->turn);
+    double cost = rolling_cost_of_stretches(c), cost_of_candidates = rolling_cost(c), cost_of_sieve = rolling_cost_of_sieve(c);
+    int cheaper = cost < cost_of_candidates;
+    int sieved = cost_of_sieve < cost && cost_of_sieve < cost_of_candidates;
+    if (c->present == window && cost < INFINITY && (cheaper || r->overworked || (sieved && j >= r->sieve_at))) {
+        size_t next, stop = end;
+        if (!cheaper && r->overworked) {
+            r->turn = r->turn ? 2 * r->turn : most;
+            if (end - j > r->turn) stop = j + r->turn;
+        }
+        next = rolling_stretches(r, j, stop, sieved, cheaper || r->overworked);
         r->overworked = 0;
         if (next > j) return next;
-        if (end - j > most) end = j + most; /* then another try */
     }
+    if ((cheaper || sieved) && end - j > most) end = j + most; /* then another try */
     r->left = CS_WORK_MOST;
     for (first = j;;) {
         int runs = r->runs;
@@ -329,7 +376,7 @@ static size_t rolling_move_on(rolling *r, size_t j, size_t end) {
 
 static void kernel_rolling(const cs_outcomes *x, const cs_windows *windows, cs_candidates *candidates, double *es,
                            double *var, size_t apart) {
-    rolling r = {x, windows, candidates, es, var, apart, 0, 0, 0, 0, 0.0, 0, 0, 0};
+    rolling r = {x, windows, candidates, es, var, apart, 0, 0, 0, 0, 0.0, 0, 0, 0, INFINITY, 0, 0};
     /* Windows from `steady` to `end` move by one within the series. */
     int64_t steady = windows->window - windows->lead + 1, end = (int64_t)x->n - windows->lead + 1;
     if (windows->starts || windows->step != 1) end = 0;

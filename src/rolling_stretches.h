@@ -136,12 +136,18 @@ CS_INLINE void group_turn(stretch_group *g) {
     vd_store(g->es, vd_load(g->es + CS_LANES * CS_LANES));
 }
 
-/* Results of a level, for windows that follow on [start, start + window). There are at least as many outcomes in it as
- * steps in a stretch, and `length` is at least the rank. */
-CS_INLINE void stretches_level(const stretches *s, const cs_outcomes *x, size_t start, size_t window,
-                               const cs_window_level *l, size_t length, const cs_rolling_sum *sum, double *memory,
-                               double *es, double *var) {
-    size_t rank = l->target.rank, steps = s->steps, behind_first = window - steps;
+/* Where lanes find their outcomes: `first` of the stretch behind these places of x. Those that leave in its steps, those that
+ * stay throughout, those that enter. */
+typedef struct {
+    const cs_outcomes *x;
+    size_t leaving, staying, n_staying, entering;
+} stretch_course;
+
+/* Results of a level of each step. `length` is at least the rank. 0 if fewer outcomes than the rank were below +inf. */
+CS_INLINE int stretches_level(const stretches *s, const stretch_course *course, const cs_window_level *l, size_t length,
+                              const cs_rolling_sum *sum, double *memory, double *es, double *var) {
+    const cs_outcomes *x = course->x;
+    size_t rank = l->target.rank, steps = s->steps;
     double *leaving = memory, *pushed = leaving + steps * CS_LANES;
     int plain = l->target.count <= 1.0; /* ES is VaR */
     double losses[CS_LANES * CS_LANES];
@@ -158,7 +164,7 @@ CS_INLINE void stretches_level(const stretches *s, const cs_outcomes *x, size_t 
         lists.behind[i + 1] = vd_set(i < length - rank ? -INFINITY : INFINITY);
     }
     for (size_t i = steps; i > 0; i -= CS_LANES) {
-        stretches_load(s, x, start + i - CS_LANES, flip, some);
+        stretches_load(s, x, course->leaving + i - CS_LANES, flip, some);
         for (size_t k = CS_LANES; k-- > 0;) {
             size_t at = (i - CS_LANES + k) * CS_LANES;
             vd_store(leaving + at, some[k]);
@@ -166,26 +172,29 @@ CS_INLINE void stretches_level(const stretches *s, const cs_outcomes *x, size_t 
             list_insert(lists.ahead, length, some[k]);
         }
     }
-    for (size_t i = 0; i < behind_first; i += CS_LANES) {
-        stretches_load(s, x, start + steps + i, flip, some);
-        for (size_t k = 0; k < CS_LANES && i + k < behind_first; k++) list_insert(lists.behind + 1, length, some[k]);
+    for (size_t i = 0; i < course->n_staying; i += CS_LANES) {
+        stretches_load(s, x, course->staying + i, flip, some);
+        for (size_t k = 0; k < CS_LANES && i + k < course->n_staying; k++) list_insert(lists.behind + 1, length, some[k]);
     }
     value = lists_value(&lists, length);
     for (size_t i = 0; i < length; i++)
         if (i < rank) split_sums_add(&sums, vd_min(lists.ahead[i], lists.behind[length - i]));
     group_begin(&group);
     for (size_t i = 0; i < steps; i += CS_LANES) {
-        stretches_load(s, x, start + window + i, flip, some);
+        vd highest = value;
+        stretches_load(s, x, course->entering + i, flip, some);
         for (size_t k = 0; k < CS_LANES; k++) {
             vd left = vd_load(leaving + (i + k) * CS_LANES);
             split_sums_take(&sums, vd_min(left, value));
             value = lists_step(&lists, length, left, vd_load(pushed + (i + k) * CS_LANES), some[k]);
+            highest = vd_max(highest, value);
             split_sums_add(&sums, vd_min(some[k], value));
             vd_store(group.hi + (k + 1) * CS_LANES, sums.hi);
             vd_store(group.lo + (k + 1) * CS_LANES, sums.lo);
             vd_store(group.value + (k + 1) * CS_LANES, value);
             vd_store(losses + k * CS_LANES, vd_sub(zero, value));
         }
+        if (CS_UNLIKELY(vm_any(vd_eq(highest, vd_set(INFINITY))))) return 0;
         if (es && !plain) {
             group_divide(&group, l, &divisor);
             stretches_store(s, group.es + CS_LANES, es + i);
@@ -194,21 +203,17 @@ CS_INLINE void stretches_level(const stretches *s, const cs_outcomes *x, size_t 
         if (es && plain) stretches_store(s, losses, es + i);
         if (var) stretches_store(s, losses, var + i);
     }
+    return 1;
 }
 
 /* The same for any rank up to CS_STRETCH_RANK: short lists lie in registers. */
-static void stretches_results(const stretches *s, const cs_outcomes *x, size_t start, size_t window,
-                              const cs_window_level *l, const cs_rolling_sum *sum, double *memory, double *es,
-                              double *var) {
+static int stretches_results(const stretches *s, const stretch_course *course, const cs_window_level *l,
+                             const cs_rolling_sum *sum, double *memory, double *es, double *var) {
     size_t rank = l->target.rank;
-    if (rank <= 4)
-        stretches_level(s, x, start, window, l, 4, sum, memory, es, var);
-    else if (rank <= 8)
-        stretches_level(s, x, start, window, l, 8, sum, memory, es, var);
-    else if (rank <= 16)
-        stretches_level(s, x, start, window, l, 16, sum, memory, es, var);
-    else
-        stretches_level(s, x, start, window, l, rank, sum, memory, es, var);
+    if (rank <= 4) return stretches_level(s, course, l, 4, sum, memory, es, var);
+    if (rank <= 8) return stretches_level(s, course, l, 8, sum, memory, es, var);
+    if (rank <= 16) return stretches_level(s, course, l, 16, sum, memory, es, var);
+    return stretches_level(s, course, l, rank, sum, memory, es, var);
 }
 
 /* Begins exact sums of `terms` of the outcomes [from, to), at least CS_LANES; 0 if one is missing or they differ too much

@@ -55,7 +55,7 @@ typedef struct {
 /* The largest rank of rolling_stretches.h, and the most steps that a lane makes at once; doubles of memory for these. */
 #define CS_STRETCH_RANK 64
 #define CS_STRETCH_STEPS 1024
-#define CS_STRETCHES_ROOM (2 * CS_STRETCH_STEPS * CS_SLACK)
+#define CS_STRETCHES_ROOM (3 * CS_STRETCH_STEPS * CS_SLACK)
 
 /* The outcomes of a window that are below a threshold, sorted, in blocks, and a count of those equal to it; see
  * window_kernels.h. */
