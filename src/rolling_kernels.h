@@ -324,7 +324,7 @@ static size_t rolling_stretches(rolling *r, size_t j, size_t end, int sieved, in
             r->sieve_at = j + r->sieve_wait;
         }
         if (!made) {
-            stretch_course course = {r->x, r->start, r->start + s.steps, window - s.steps, r->stop};
+            stretch_course course = {r->x, r->start, r->start + s.steps, window - s.steps, r->stop, INFINITY};
             cs_rolling_sum sum;
             if (!whole || !stretches_begin(r->x, r->start, r->stop + s.count, c->need + 1, &sum)) break;
             for (size_t i = 0; i < c->n_levels; i++)

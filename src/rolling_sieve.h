@@ -1,9 +1,9 @@
 /* Stretches of which only some steps are made: those at which an outcome up to a threshold enters or leaves. Where every
  * window holds enough of these, the outcomes above can be in no tail, and the steps between repeat the last result.
  *
- * A sieve leaves each lane its own steps; +inf stands for an outcome above the threshold, which changes no list. Lanes that
- * have fewer steps than others end with some at which nothing happens. A threshold that leaves a window too few outcomes
- * shows in its results. */
+ * A sieve leaves each lane its own steps. An outcome above the threshold that enters where one below it leaves goes along,
+ * to no effect. Lanes that have fewer steps than others end with some at which nothing happens. A threshold that leaves a
+ * window too few outcomes shows in its results. */
 
 #include "kernels.h"
 #include "lanes.h"
@@ -39,67 +39,65 @@ static size_t sieve_fill(const sieve *f, double *lanes, const size_t *count) {
     return most;
 }
 
-/* The outcomes of stretches of windows from `start` on, up to the threshold. 0 if they are too many or one is missing. */
+/* The outcomes of stretches of windows from `start` on, at the steps where one up to the threshold, or a missing one, enters
+ * or leaves. 0 if they are too many. */
 CS_INLINE int sieve_outcomes(sieve *f, const stretches *s, const cs_outcomes *x, int is_f32, size_t start, size_t window,
                              double threshold) {
-    size_t n_steps[CS_LANES], n_staying[CS_LANES];
-    vd flip = flip_lanes(x->flip), limit = vd_set(threshold), infinity = vd_set(INFINITY);
-    vm missing = vm_none();
+    size_t n_steps[CS_LANES], n_staying[CS_LANES], steps = s->steps, most = f->room - 3 * CS_LANES;
+    vd flip = flip_lanes(x->flip), limit = vd_set(threshold);
+    const void *data = x->data;
     for (size_t i = 0; i < CS_LANES; i++) {
         double *leaving = f->leaving + i * f->room, *entering = f->entering + i * f->room;
         double *staying = f->staying + i * f->room;
-        unsigned char *bits = f->bits + i * (s->steps / CS_LANES);
+        unsigned char *bits = f->bits + i * (steps / CS_LANES);
         size_t from = start + s->first[i], n = 1, k;
         /* The window before the first step. */
         leaving[0] = entering[0] = INFINITY;
-        for (k = 0; k < s->steps; k += CS_LANES) {
-            vd out = outcomes_load(x->data, is_f32, from + k, flip);
-            vd in = outcomes_load(x->data, is_f32, from + window + k, flip);
-            vm leaves = vd_le(out, limit), enters = vd_le(in, limit), some = vm_or(leaves, enters);
-            if (CS_UNLIKELY(n + 3 * CS_LANES > f->room)) return 0;
-            missing = vm_or(missing, vd_unordered(out, in));
-            vd_append(leaving + n, some, vd_where(leaves, out, infinity));
-            n += vd_append(entering + n, some, vd_where(enters, in, infinity));
+        for (k = 0; k < steps; k += CS_LANES) {
+            vd out = outcomes_load(data, is_f32, from + k, flip);
+            vd in = outcomes_load(data, is_f32, from + window + k, flip);
+            vm some = vd_ngt(vd_min(out, in), limit); /* the minimum of a number and NaN is NaN */
+            if (CS_UNLIKELY(n > most)) return 0;
+            vd_append(leaving + n, some, out);
+            n += vd_append(entering + n, some, in);
             *bits++ = (unsigned char)vm_bits(some);
         }
         n_steps[i] = n;
         for (n = 0; k + CS_LANES <= window; k += CS_LANES) {
-            vd v = outcomes_load(x->data, is_f32, from + k, flip);
-            if (CS_UNLIKELY(n + 3 * CS_LANES > f->room)) return 0;
-            missing = vm_or(missing, vd_unordered(v, v));
+            vd v = outcomes_load(data, is_f32, from + k, flip);
+            if (CS_UNLIKELY(n > most)) return 0;
             n += vd_append(staying + n, vd_le(v, limit), v);
         }
         for (; k < window; k++) {
-            double v = outcome_at(x, from + k);
-            missing = vm_or(missing, vd_unordered(vd_set(v), vd_set(v)));
-            staying[n] = v;
-            n += v <= threshold;
+            staying[n] = outcome_at(x, from + k);
+            n += staying[n] <= threshold;
         }
         n_staying[i] = n;
     }
-    if (vm_any(missing)) return 0;
     f->steps = sieve_fill(f, f->leaving, n_steps);
     sieve_fill(f, f->entering, n_steps);
     f->n_staying = sieve_fill(f, f->staying, n_staying);
     return 1;
 }
 
-/* Begins exact sums of `terms` of the outcomes left; 0 if they differ too much in size. */
-static int sieve_begin(const sieve *f, size_t terms, cs_rolling_sum *sum) {
+/* Begins exact sums of `terms` of the outcomes up to the threshold; 0 if they differ too much in size, or one is missing. */
+static int sieve_begin(const sieve *f, double threshold, size_t terms, cs_rolling_sum *sum) {
     const double *lanes[3] = {f->leaving, f->entering, f->staying};
-    vd zero = vd_set(0.0), infinity = vd_set(INFINITY), least = infinity, most = zero;
+    vd limit = vd_set(threshold), zero = vd_set(0.0), infinity = vd_set(INFINITY), least = infinity, most = zero;
+    vm missing = vm_none();
     double smallest, largest;
     for (size_t part = 0; part < 3; part++)
         for (size_t i = 0; i < CS_LANES; i++)
             for (size_t k = 0; k < (part < 2 ? f->steps : f->n_staying); k += CS_LANES) {
-                vd v = vd_load(lanes[part] + i * f->room + k), size = vd_abs(v);
-                most = vd_max(most, vd_where(vd_eq(v, infinity), zero, size));
-                least = vd_min(least, vd_where(vd_eq(v, zero), infinity, size));
+                vd v = vd_load(lanes[part] + i * f->room + k), size = vd_where(vd_le(v, limit), vd_abs(v), zero);
+                missing = vm_or(missing, vd_unordered(v, v));
+                most = vd_max(most, size);
+                least = vd_min(least, vd_where(vd_eq(size, zero), infinity, size));
             }
     smallest = vd_reduce_min(least);
     largest = vd_reduce_max(most);
     rolling_sum_begin(sum, largest, terms);
-    return !sum->wide && smallest >= sum->least;
+    return !sum->wide && smallest >= sum->least && !vm_any(missing);
 }
 
 /* The results of all steps from those of the steps made. */
@@ -114,18 +112,18 @@ static void sieve_spread(const sieve *f, const stretches *s, const double *made,
     }
 }
 
-/* Results of stretches of windows of one length from `start` on, from outcomes up to the threshold; es and var as in
- * kernel_rolling, of the first step. 0 if they are too few or too many, missing, or differ too much in size. */
+/* Results of stretches of windows from `start` on, the first of which misses nothing, from outcomes up to the threshold; es
+ * and var are those of the first step, or NULL. 0 if they are too few or too many, missing, or differ too much in size. */
 static int sieve_results(sieve *f, const stretches *s, const cs_outcomes *x, size_t start, size_t window,
                          double threshold, const cs_candidates *c, double *es, double *var, size_t apart) {
     cs_rolling_sum sum;
     cs_outcomes left = outcomes_of(f->leaving, 0);
     stretches made = *s;
-    stretch_course course = {&left, 0, (size_t)(f->staying - f->leaving), 0, (size_t)(f->entering - f->leaving)};
+    stretch_course course = {&left, 0, (size_t)(f->staying - f->leaving), 0, (size_t)(f->entering - f->leaving), threshold};
     if (!(x->is_f32 ? sieve_outcomes(f, s, x, 1, start, window, threshold)
                     : sieve_outcomes(f, s, x, 0, start, window, threshold)))
         return 0;
-    if (!sieve_begin(f, c->need + 1, &sum)) return 0;
+    if (!sieve_begin(f, threshold, c->need + 1, &sum)) return 0;
     course.n_staying = f->n_staying;
     made.steps = f->steps;
     for (size_t i = 0; i < CS_LANES; i++) made.first[i] = i * f->room;

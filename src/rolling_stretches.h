@@ -45,37 +45,66 @@ static void stretches_store(const stretches *s, const double *step, double *out)
     for (size_t i = 0; i < CS_LANES; i++) vd_store(out + s->first[i], lane[i]);
 }
 
-/* The worst outcomes of both parts of a window, each lane sorted: those ahead in ahead[0, length), those behind in
- * behind[1, length], after one that is worse than all. */
+/* The worst outcomes of both parts of a window, each lane sorted. The lists are of one length, `tiles` times `tile`; of
+ * CS_LANES steps all are made in a tile, in registers, before those of the next. */
+#define CS_STRETCH_TILE 8
 typedef struct {
-    vd ahead[CS_STRETCH_RANK + 1], behind[CS_STRETCH_RANK + 1];
+    vd ahead[CS_STRETCH_RANK], behind[CS_STRETCH_RANK];
 } stretch_lists;
 
-/* Puts x into a list; the last outcome gives way. */
-CS_INLINE void list_insert(vd *list, size_t length, vd x) {
-    for (size_t i = length - 1; i > 0; i--) list[i] = vd_min(list[i], vd_max(list[i - 1], x));
-    list[0] = vd_min(list[0], x);
-}
-
-/* The outcome whose rank in both lists is their length. */
-CS_INLINE vd lists_value(const stretch_lists *s, size_t length) {
-    vd value = vd_set(-INFINITY);
-    for (size_t i = 0; i < length; i++) value = vd_max(value, vd_min(s->ahead[i], s->behind[length - i]));
-    return value;
-}
-
-/* The same after a step: what leaves is taken out for what had given way to it, what enters is put in. */
-CS_INLINE vd lists_step(stretch_lists *s, size_t length, vd leaving, vd pushed, vd entering) {
-    vd value = vd_set(-INFINITY);
-    s->ahead[length] = pushed;
-    for (size_t i = 0; i < length; i++) {
-        vd a = vd_where(vd_lt(s->ahead[i], leaving), s->ahead[i], s->ahead[i + 1]);
-        vd b = vd_min(s->behind[length - i], vd_max(s->behind[length - i - 1], entering));
-        s->ahead[i] = a;
-        s->behind[length - i] = b;
-        value = vd_max(value, vd_min(a, b));
+/* Puts x[CS_LANES - 1], ..., x[0] into a list; each becomes what it pushed off the end. */
+CS_INLINE void list_grow(vd *list, size_t tiles, size_t tile, vd *x) {
+    for (vd *end = list + tiles * tile; list < end; list += tile) {
+        vd a[CS_STRETCH_TILE];
+        for (size_t i = 0; i < tile; i++) a[i] = list[i];
+        for (size_t k = CS_LANES; k-- > 0;) {
+            vd pushed = vd_max(a[tile - 1], x[k]);
+            for (size_t i = tile - 1; i > 0; i--) a[i] = vd_min(a[i], vd_max(a[i - 1], x[k]));
+            a[0] = vd_min(a[0], x[k]);
+            x[k] = pushed;
+        }
+        for (size_t i = 0; i < tile; i++) list[i] = a[i];
     }
-    return value;
+}
+
+/* CS_LANES steps: what leaves is taken out for what had given way to it, what enters is put in. value[k] becomes the outcome
+ * whose rank in both lists is their length: the largest of the minima of one and the other reversed. */
+CS_INLINE void lists_move(stretch_lists *s, size_t tiles, size_t tile, const double *leaving, const double *pushed,
+                          const vd *entering, vd *value) {
+    vd in[CS_LANES], back[CS_LANES]; /* what each step pushes into the next tile of either list */
+    for (size_t k = 0; k < CS_LANES; k++) {
+        in[k] = entering[k];
+        back[k] = vd_load(pushed + k * CS_LANES);
+        value[k] = vd_set(-INFINITY);
+    }
+    for (size_t t = 0; t < tiles; t++) {
+        vd *ahead = s->ahead + (tiles - 1 - t) * tile, *behind = s->behind + t * tile;
+        vd a[CS_STRETCH_TILE + 1], b[CS_STRETCH_TILE];
+        for (size_t i = 0; i < tile; i++) {
+            a[i] = ahead[i];
+            b[i] = behind[i];
+        }
+        for (size_t k = 0; k < CS_LANES; k++) {
+            vd x = vd_load(leaving + k * CS_LANES), y = in[k], even = value[k], odd = vd_set(-INFINITY);
+            a[tile] = back[k];
+            back[k] = a[0];
+            in[k] = vd_max(b[tile - 1], y);
+            for (size_t i = 0; i < tile; i++) {
+                size_t j = tile - 1 - i;
+                a[i] = vd_where(vd_lt(a[i], x), a[i], a[i + 1]);
+                b[j] = vd_min(b[j], j > 0 ? vd_max(b[j - 1], y) : y);
+                if (i % 2)
+                    odd = vd_max(odd, vd_min(a[i], b[j]));
+                else
+                    even = vd_max(even, vd_min(a[i], b[j]));
+            }
+            value[k] = vd_max(even, odd);
+        }
+        for (size_t i = 0; i < tile; i++) {
+            ahead[i] = a[i];
+            behind[i] = b[i];
+        }
+    }
 }
 
 typedef struct {
@@ -141,52 +170,55 @@ CS_INLINE void group_turn(stretch_group *g) {
 typedef struct {
     const cs_outcomes *x;
     size_t leaving, staying, n_staying, entering;
+    double limit; /* outcomes above it may be left out */
 } stretch_course;
 
-/* Results of a level of each step. `length` is at least the rank. 0 if fewer outcomes than the rank were below +inf. */
-CS_INLINE int stretches_level(const stretches *s, const stretch_course *course, const cs_window_level *l, size_t length,
-                              const cs_rolling_sum *sum, double *memory, double *es, double *var) {
+/* Results of a level of each step. The lists are no shorter than the rank. 0 if fewer outcomes than the rank were up to
+ * the limit. */
+CS_INLINE int stretches_level(const stretches *s, const stretch_course *course, const cs_window_level *l, size_t tiles,
+                              size_t tile, const cs_rolling_sum *sum, double *memory, double *es, double *var) {
     const cs_outcomes *x = course->x;
-    size_t rank = l->target.rank, steps = s->steps;
+    size_t rank = l->target.rank, steps = s->steps, length = tiles * tile;
     double *leaving = memory, *pushed = leaving + steps * CS_LANES;
     int plain = l->target.count <= 1.0; /* ES is VaR */
     double losses[CS_LANES * CS_LANES];
     stretch_group group;
     stretch_lists lists;
-    vd some[CS_LANES];
-    vd flip = flip_lanes(x->flip), zero = vd_set(0.0), value;
+    vd some[CS_LANES], values[CS_LANES];
+    vd flip = flip_lanes(x->flip), zero = vd_set(0.0), infinity = vd_set(INFINITY), value = vd_set(-INFINITY);
+    vd limit = vd_set(course->limit);
     split_sums sums = {zero, zero, vd_set(sum->split)};
     level_divisor divisor = level_divisor_of(l);
     /* A list is longer than the rank by outcomes below all others. */
-    lists.behind[0] = vd_set(-INFINITY);
     for (size_t i = 0; i < length; i++) {
-        lists.ahead[i] = vd_set(INFINITY);
-        lists.behind[i + 1] = vd_set(i < length - rank ? -INFINITY : INFINITY);
+        lists.ahead[i] = infinity;
+        lists.behind[i] = vd_set(i < length - rank ? -INFINITY : INFINITY);
     }
     for (size_t i = steps; i > 0; i -= CS_LANES) {
+        double *left = leaving + (i - CS_LANES) * CS_LANES, *off = pushed + (i - CS_LANES) * CS_LANES;
         stretches_load(s, x, course->leaving + i - CS_LANES, flip, some);
-        for (size_t k = CS_LANES; k-- > 0;) {
-            size_t at = (i - CS_LANES + k) * CS_LANES;
-            vd_store(leaving + at, some[k]);
-            vd_store(pushed + at, vd_max(lists.ahead[length - 1], some[k]));
-            list_insert(lists.ahead, length, some[k]);
-        }
+        for (size_t k = 0; k < CS_LANES; k++) vd_store(left + k * CS_LANES, some[k]);
+        list_grow(lists.ahead, tiles, tile, some);
+        for (size_t k = 0; k < CS_LANES; k++) vd_store(off + k * CS_LANES, some[k]);
     }
     for (size_t i = 0; i < course->n_staying; i += CS_LANES) {
         stretches_load(s, x, course->staying + i, flip, some);
-        for (size_t k = 0; k < CS_LANES && i + k < course->n_staying; k++) list_insert(lists.behind + 1, length, some[k]);
+        for (size_t k = course->n_staying - i; k < CS_LANES; k++) some[k] = infinity;
+        list_grow(lists.behind, tiles, tile, some);
     }
-    value = lists_value(&lists, length);
-    for (size_t i = 0; i < length; i++)
-        if (i < rank) split_sums_add(&sums, vd_min(lists.ahead[i], lists.behind[length - i]));
+    for (size_t i = 0; i < length; i++) {
+        vd least = vd_min(lists.ahead[i], lists.behind[length - 1 - i]);
+        value = vd_max(value, least);
+        if (i < rank) split_sums_add(&sums, least);
+    }
     group_begin(&group);
     for (size_t i = 0; i < steps; i += CS_LANES) {
         vd highest = value;
         stretches_load(s, x, course->entering + i, flip, some);
+        lists_move(&lists, tiles, tile, leaving + i * CS_LANES, pushed + i * CS_LANES, some, values);
         for (size_t k = 0; k < CS_LANES; k++) {
-            vd left = vd_load(leaving + (i + k) * CS_LANES);
-            split_sums_take(&sums, vd_min(left, value));
-            value = lists_step(&lists, length, left, vd_load(pushed + (i + k) * CS_LANES), some[k]);
+            split_sums_take(&sums, vd_min(vd_load(leaving + (i + k) * CS_LANES), value));
+            value = values[k];
             highest = vd_max(highest, value);
             split_sums_add(&sums, vd_min(some[k], value));
             vd_store(group.hi + (k + 1) * CS_LANES, sums.hi);
@@ -194,7 +226,7 @@ CS_INLINE int stretches_level(const stretches *s, const stretch_course *course, 
             vd_store(group.value + (k + 1) * CS_LANES, value);
             vd_store(losses + k * CS_LANES, vd_sub(zero, value));
         }
-        if (CS_UNLIKELY(vm_any(vd_eq(highest, vd_set(INFINITY))))) return 0;
+        if (CS_UNLIKELY(vm_any(vd_lt(limit, highest)))) return 0;
         if (es && !plain) {
             group_divide(&group, l, &divisor);
             stretches_store(s, group.es + CS_LANES, es + i);
@@ -206,14 +238,20 @@ CS_INLINE int stretches_level(const stretches *s, const stretch_course *course, 
     return 1;
 }
 
-/* The same for any rank up to CS_STRETCH_RANK: short lists lie in registers. */
+/* The same for any rank up to CS_STRETCH_RANK: tiles lie in registers. */
 static int stretches_results(const stretches *s, const stretch_course *course, const cs_window_level *l,
                              const cs_rolling_sum *sum, double *memory, double *es, double *var) {
-    size_t rank = l->target.rank;
-    if (rank <= 4) return stretches_level(s, course, l, 4, sum, memory, es, var);
-    if (rank <= 8) return stretches_level(s, course, l, 8, sum, memory, es, var);
-    if (rank <= 16) return stretches_level(s, course, l, 16, sum, memory, es, var);
-    return stretches_level(s, course, l, rank, sum, memory, es, var);
+    size_t rank = l->target.rank, tiles = (rank + CS_STRETCH_TILE - 1) / CS_STRETCH_TILE;
+    if (rank <= 4) return stretches_level(s, course, l, 1, 4, sum, memory, es, var);
+    if (rank <= 6) return stretches_level(s, course, l, 1, 6, sum, memory, es, var);
+    if (rank == 7) return stretches_level(s, course, l, 1, 7, sum, memory, es, var);
+    if (rank == 8) return stretches_level(s, course, l, 1, 8, sum, memory, es, var);
+    switch ((rank + tiles - 1) / tiles) {
+        case 5: return stretches_level(s, course, l, tiles, 5, sum, memory, es, var);
+        case 6: return stretches_level(s, course, l, tiles, 6, sum, memory, es, var);
+        case 7: return stretches_level(s, course, l, tiles, 7, sum, memory, es, var);
+        default: return stretches_level(s, course, l, tiles, 8, sum, memory, es, var);
+    }
 }
 
 /* Begins exact sums of `terms` of the outcomes [from, to), at least CS_LANES; 0 if one is missing or they differ too much
