@@ -302,8 +302,11 @@ static int rolling_sieved(rolling *r, size_t j, const stretches *s) {
             if (r->sieve == INFINITY) return 0;
         }
         if (sieve_results(&f, s, r->x, r->start, window, r->sieve, c, r->es ? r->es + j : NULL,
-                          r->var ? r->var + j : NULL, r->apart))
+                          r->var ? r->var + j : NULL, r->apart)) {
+            /* One that lets too much through is good for no more. */
+            if (f.steps > CS_LANES + s->steps * 4 * rolling_sieve_need(c) / window) r->sieve = INFINITY;
             return 1;
+        }
         r->sieve = INFINITY;
         if (fresh) return 0;
     }

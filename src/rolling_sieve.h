@@ -18,11 +18,12 @@ typedef struct {
     unsigned char *bits; /* a byte for CS_LANES steps */
 } sieve;
 
-/* A third of the steps at most. */
-static size_t sieve_room(const stretches *s) { return s->steps / 3 / CS_LANES * CS_LANES; }
+/* Room for half of the steps, or as many as the memory of CS_STRETCHES_ROOM holds. */
+#define CS_SIEVE_ROOM (3 * CS_STRETCH_STEPS / 8)
 
 static sieve sieve_divide(const stretches *s, double *memory) {
-    size_t room = sieve_room(s), lanes = CS_LANES * room;
+    size_t most = s->steps / 2 < CS_SIEVE_ROOM ? s->steps / 2 : CS_SIEVE_ROOM;
+    size_t room = most / CS_LANES * CS_LANES, lanes = CS_LANES * room;
     sieve f = {room, 0, 0, memory, memory + lanes, memory + 2 * lanes, memory + 3 * lanes, memory + 4 * lanes,
                memory + 5 * lanes, (unsigned char *)(memory + 7 * lanes)};
     return f;

@@ -52,6 +52,13 @@ typedef struct {
     vd ahead[CS_STRETCH_RANK], behind[CS_STRETCH_RANK];
 } stretch_lists;
 
+/* Whether one of the outcomes x[0], ..., x[CS_LANES - 1] belongs before the last of a list. */
+CS_INLINE int list_takes(const vd *list, size_t length, const vd *x) {
+    vd least = x[0];
+    for (size_t k = 1; k < CS_LANES; k++) least = vd_min(least, x[k]);
+    return vm_any(vd_lt(least, list[length - 1]));
+}
+
 /* Puts x[CS_LANES - 1], ..., x[0] into a list; each becomes what it pushed off the end. */
 CS_INLINE void list_grow(vd *list, size_t tiles, size_t tile, vd *x) {
     for (vd *end = list + tiles * tile; list < end; list += tile) {
@@ -67,15 +74,15 @@ CS_INLINE void list_grow(vd *list, size_t tiles, size_t tile, vd *x) {
     }
 }
 
-/* CS_LANES steps: what leaves is taken out for what had given way to it, what enters is put in. value[k] becomes the outcome
- * whose rank in both lists is their length: the largest of the minima of one and the other reversed. */
-CS_INLINE void lists_move(stretch_lists *s, size_t tiles, size_t tile, const double *leaving, const double *pushed,
-                          const vd *entering, vd *value) {
+/* CS_LANES steps: what leaves is taken out for what had given way to it, what enters is put in, unless either list stays as
+ * it is. value[k] becomes the outcome whose rank in both lists is their length: the largest of the minima of one and the
+ * other reversed. */
+CS_INLINE void lists_move(stretch_lists *s, size_t tiles, size_t tile, int take, int put, const double *leaving,
+                          const double *pushed, const vd *entering, vd *value) {
     vd in[CS_LANES], back[CS_LANES]; /* what each step pushes into the next tile of either list */
     for (size_t k = 0; k < CS_LANES; k++) {
-        in[k] = entering[k];
-        back[k] = vd_load(pushed + k * CS_LANES);
-        value[k] = vd_set(-INFINITY);
+        if (put) in[k] = entering[k];
+        if (take) back[k] = vd_load(pushed + k * CS_LANES);
     }
     for (size_t t = 0; t < tiles; t++) {
         vd *ahead = s->ahead + (tiles - 1 - t) * tile, *behind = s->behind + t * tile;
@@ -85,24 +92,32 @@ CS_INLINE void lists_move(stretch_lists *s, size_t tiles, size_t tile, const dou
             b[i] = behind[i];
         }
         for (size_t k = 0; k < CS_LANES; k++) {
-            vd x = vd_load(leaving + k * CS_LANES), y = in[k], even = value[k], odd = vd_set(-INFINITY);
-            a[tile] = back[k];
-            back[k] = a[0];
-            in[k] = vd_max(b[tile - 1], y);
-            for (size_t i = 0; i < tile; i++) {
-                size_t j = tile - 1 - i;
-                a[i] = vd_where(vd_lt(a[i], x), a[i], a[i + 1]);
-                b[j] = vd_min(b[j], j > 0 ? vd_max(b[j - 1], y) : y);
-                if (i % 2)
-                    odd = vd_max(odd, vd_min(a[i], b[j]));
-                else
-                    even = vd_max(even, vd_min(a[i], b[j]));
+            vd even, odd;
+            if (take) {
+                vd x = vd_load(leaving + k * CS_LANES);
+                a[tile] = back[k];
+                back[k] = a[0];
+                for (size_t i = 0; i < tile; i++) a[i] = vd_where(vd_lt(a[i], x), a[i], a[i + 1]);
             }
-            value[k] = vd_max(even, odd);
+            if (put) {
+                vd x = in[k];
+                in[k] = vd_max(b[tile - 1], x);
+                for (size_t i = tile - 1; i > 0; i--) b[i] = vd_min(b[i], vd_max(b[i - 1], x));
+                b[0] = vd_min(b[0], x);
+            }
+            even = vd_min(a[0], b[tile - 1]);
+            odd = vd_min(a[1], b[tile - 2]);
+            for (size_t i = 2; i < tile; i++)
+                if (i % 2)
+                    odd = vd_max(odd, vd_min(a[i], b[tile - 1 - i]));
+                else
+                    even = vd_max(even, vd_min(a[i], b[tile - 1 - i]));
+            even = vd_max(even, odd);
+            value[k] = t == 0 ? even : vd_max(value[k], even);
         }
         for (size_t i = 0; i < tile; i++) {
-            ahead[i] = a[i];
-            behind[i] = b[i];
+            if (take) ahead[i] = a[i];
+            if (put) behind[i] = b[i];
         }
     }
 }
@@ -184,6 +199,7 @@ CS_INLINE int stretches_level(const stretches *s, const stretch_course *course, 
     double losses[CS_LANES * CS_LANES];
     stretch_group group;
     stretch_lists lists;
+    unsigned char grown[CS_STRETCH_STEPS / CS_LANES];
     vd some[CS_LANES], values[CS_LANES];
     vd flip = flip_lanes(x->flip), zero = vd_set(0.0), infinity = vd_set(INFINITY), value = vd_set(-INFINITY);
     vd limit = vd_set(course->limit);
@@ -198,13 +214,15 @@ CS_INLINE int stretches_level(const stretches *s, const stretch_course *course, 
         double *left = leaving + (i - CS_LANES) * CS_LANES, *off = pushed + (i - CS_LANES) * CS_LANES;
         stretches_load(s, x, course->leaving + i - CS_LANES, flip, some);
         for (size_t k = 0; k < CS_LANES; k++) vd_store(left + k * CS_LANES, some[k]);
+        grown[i / CS_LANES - 1] = (unsigned char)list_takes(lists.ahead, length, some);
+        if (!grown[i / CS_LANES - 1]) continue;
         list_grow(lists.ahead, tiles, tile, some);
         for (size_t k = 0; k < CS_LANES; k++) vd_store(off + k * CS_LANES, some[k]);
     }
     for (size_t i = 0; i < course->n_staying; i += CS_LANES) {
         stretches_load(s, x, course->staying + i, flip, some);
         for (size_t k = course->n_staying - i; k < CS_LANES; k++) some[k] = infinity;
-        list_grow(lists.behind, tiles, tile, some);
+        if (list_takes(lists.behind, length, some)) list_grow(lists.behind, tiles, tile, some);
     }
     for (size_t i = 0; i < length; i++) {
         vd least = vd_min(lists.ahead[i], lists.behind[length - 1 - i]);
@@ -213,11 +231,22 @@ CS_INLINE int stretches_level(const stretches *s, const stretch_course *course, 
     }
     group_begin(&group);
     for (size_t i = 0; i < steps; i += CS_LANES) {
+        const double *left = leaving + i * CS_LANES, *off = pushed + i * CS_LANES;
         vd highest = value;
+        int take = grown[i / CS_LANES];
         stretches_load(s, x, course->entering + i, flip, some);
-        lists_move(&lists, tiles, tile, leaving + i * CS_LANES, pushed + i * CS_LANES, some, values);
+        if (list_takes(lists.behind, length, some)) {
+            if (take)
+                lists_move(&lists, tiles, tile, 1, 1, left, off, some, values);
+            else
+                lists_move(&lists, tiles, tile, 0, 1, left, off, some, values);
+        } else if (take) {
+            lists_move(&lists, tiles, tile, 1, 0, left, off, some, values);
+        } else {
+            for (size_t k = 0; k < CS_LANES; k++) values[k] = value;
+        }
         for (size_t k = 0; k < CS_LANES; k++) {
-            split_sums_take(&sums, vd_min(vd_load(leaving + (i + k) * CS_LANES), value));
+            split_sums_take(&sums, vd_min(vd_load(left + k * CS_LANES), value));
             value = values[k];
             highest = vd_max(highest, value);
             split_sums_add(&sums, vd_min(some[k], value));
