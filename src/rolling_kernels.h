@@ -137,9 +137,8 @@ CS_INLINE double outcome_in(const cs_outcomes *x, int is_f32, size_t i) {
  * or leaves; in stretches, whatever the order. Rough ones: they choose between ways to the same results. */
 #define CS_STEP_OF_CANDIDATES 20.0
 #define CS_WORK_MOST (4.0 * CS_WINDOW_STRIDE) /* steps with something to do, before it is too much */
-#define CS_SIEVE_MARGIN 4.0
-#define CS_SIEVE_WAIT 16 /* stretches of all lanes after which the wait for another sieve grows no more */
 #define CS_RUN_SHARE 4 /* as many steps of a run cost as much as one by itself */
+#define CS_SIEVE_WAIT 64 /* turns of all lanes at which the wait for another sieve grows no more */
 
 static double rolling_cost(const cs_candidates *c) {
     return 0.5 + 70.0 * (double)(c->need + margin_of(c->need)) / (double)c->present;
@@ -153,13 +152,14 @@ static double rolling_cost_of_stretches(const cs_candidates *c) {
     return cost;
 }
 
-/* Outcomes that a sieve shall leave in a window: far more than the rank, by the measure of their standard deviation. */
-static size_t rolling_sieve_need(const cs_candidates *c) { return c->need + (size_t)(CS_SIEVE_MARGIN * sqrt((double)c->need)) + 2; }
+/* Outcomes that a sieve shall leave in a window: four standard deviations of their number above the need, so that in a turn
+ * of all lanes hardly a window has too few. */
+static size_t rolling_sieve_need(const cs_candidates *c) { return c->need + (size_t)(4.0 * sqrt((double)c->need)) + 2; }
 
+/* Each enters and leaves, and lanes wait for the one that has the most. */
 static double rolling_cost_of_sieve(const cs_candidates *c) {
-    double cost = 0.5;
-    for (size_t i = 0; i < c->n_levels; i++) cost += 0.3;
-    return cost + (rolling_cost_of_stretches(c) - 0.6) * 2.8 * (double)rolling_sieve_need(c) / (double)c->present;
+    double share = 2.8 * (double)rolling_sieve_need(c) / (double)c->present;
+    return 0.5 + 0.3 * (double)c->n_levels + share * rolling_cost_of_stretches(c);
 }
 
 /* The steps of a stride from which as many as a run has in the least have something to do. */
@@ -289,12 +289,12 @@ static size_t stretches_most(size_t window) {
     return (window < CS_STRETCH_STEPS ? window : CS_STRETCH_STEPS) / CS_LANES * CS_LANES * CS_LANES;
 }
 
-/* Makes outputs j, ... of stretches through a sieve; 0 if none does. */
+/* Makes outputs j, ... of stretches through the sieve of those before, or a new one; 0 if neither does. */
 static int rolling_sieved(rolling *r, size_t j, const stretches *s) {
     const cs_candidates *c = r->candidates;
     size_t window = r->stop - r->start, n = window + s->count;
     sieve f = sieve_divide(s, c->stretches);
-    if (f.room < 4 * CS_LANES || window - s->steps > s->steps) return 0;
+    if (f.room < 6 * CS_LANES || window - s->steps > s->steps) return 0;
     for (int fresh = r->sieve == INFINITY;; fresh = 1) {
         if (fresh) {
             size_t keep = rolling_sieve_need(c) * n / window;
@@ -323,8 +323,12 @@ static size_t rolling_stretches(rolling *r, size_t j, size_t end, int sieved, in
         int made = 0;
         if (sieved && j >= r->sieve_at) {
             made = rolling_sieved(r, j, &s);
-            r->sieve_wait = made ? 0 : r->sieve_wait < CS_SIEVE_WAIT * most ? 2 * r->sieve_wait + most : r->sieve_wait;
-            r->sieve_at = j + r->sieve_wait;
+            if (made) {
+                r->sieve_wait /= 2;
+            } else {
+                if (r->sieve_wait < CS_SIEVE_WAIT * most) r->sieve_wait = 4 * r->sieve_wait + most;
+                r->sieve_at = j + s.count + r->sieve_wait;
+            }
         }
         if (!made) {
             stretch_course course = {r->x, r->start, r->start + s.steps, window - s.steps, r->stop, INFINITY};
@@ -346,10 +350,9 @@ static size_t rolling_stretches(rolling *r, size_t j, size_t end, int sieved, in
 /* Outputs j, ... of windows that move by one, in the way that costs least; returns the next output. */
 static size_t rolling_move_on(rolling *r, size_t j, size_t end) {
     const cs_candidates *c = r->candidates;
-    size_t window = r->stop - r->start, most = stretches_most(window), first;
-    double cost = rolling_cost_of_stretches(c), cost_of_candidates = rolling_cost(c), cost_of_sieve = rolling_cost_of_sieve(c);
-    int cheaper = cost < cost_of_candidates;
-    int sieved = cost_of_sieve < cost && cost_of_sieve < cost_of_candidates;
+    size_t window = r->stop - r->start, most = stretches_most(window), first, again;
+    double cost = rolling_cost_of_stretches(c), sieve_cost = rolling_cost_of_sieve(c);
+    int cheaper = cost < rolling_cost(c), sieved = sieve_cost < cost && sieve_cost < rolling_cost(c);
     if (c->present == window && cost < INFINITY && (cheaper || r->overworked || (sieved && j >= r->sieve_at))) {
         size_t next, stop = end;
         if (!cheaper && r->overworked) {
@@ -360,7 +363,9 @@ static size_t rolling_move_on(rolling *r, size_t j, size_t end) {
         r->overworked = 0;
         if (next > j) return next;
     }
-    if ((cheaper || sieved) && end - j > most) end = j + most; /* then another try */
+    /* Then another try. */
+    again = !cheaper && r->sieve_at > j + most ? r->sieve_at : j + most;
+    if ((cheaper || sieved) && again < end) end = again;
     r->left = CS_WORK_MOST;
     for (first = j;;) {
         int runs = r->runs;

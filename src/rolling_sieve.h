@@ -11,18 +11,18 @@
 #include "rolling_sum.h"
 #include "window.h"
 
-/* What is left of stretches, CS_LANES times `room` doubles each, and which steps it is. */
+/* What is left of stretches, `room` doubles for each lane, and of which steps it is. */
 typedef struct {
     size_t room, steps, n_staying;
     double *leaving, *entering, *staying, *es, *var, *rest;
     unsigned char *bits; /* a byte for CS_LANES steps */
 } sieve;
 
-/* Room for half of the steps, or as many as the memory of CS_STRETCHES_ROOM holds. */
+/* Steps that the memory of CS_STRETCHES_ROOM holds; more than half are hardly worth it. */
 #define CS_SIEVE_ROOM (3 * CS_STRETCH_STEPS / 8)
 
 static sieve sieve_divide(const stretches *s, double *memory) {
-    size_t most = s->steps / 2 < CS_SIEVE_ROOM ? s->steps / 2 : CS_SIEVE_ROOM;
+    size_t most = s->steps / 2 + 4 * CS_LANES < CS_SIEVE_ROOM ? s->steps / 2 + 4 * CS_LANES : CS_SIEVE_ROOM;
     size_t room = most / CS_LANES * CS_LANES, lanes = CS_LANES * room;
     sieve f = {room, 0, 0, memory, memory + lanes, memory + 2 * lanes, memory + 3 * lanes, memory + 4 * lanes,
                memory + 5 * lanes, (unsigned char *)(memory + 7 * lanes)};
@@ -57,7 +57,7 @@ CS_INLINE int sieve_outcomes(sieve *f, const stretches *s, const cs_outcomes *x,
         for (k = 0; k < steps; k += CS_LANES) {
             vd out = outcomes_load(data, is_f32, from + k, flip);
             vd in = outcomes_load(data, is_f32, from + window + k, flip);
-            vm some = vd_ngt(vd_min(out, in), limit); /* the minimum of a number and NaN is NaN */
+            vm some = vd_ngt(vd_min(out, in), limit); /* NaN if `in` is */
             if (CS_UNLIKELY(n > most)) return 0;
             vd_append(leaving + n, some, out);
             n += vd_append(entering + n, some, in);

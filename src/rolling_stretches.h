@@ -1,5 +1,6 @@
 /* Windows whose tails are a few outcomes, whatever their order: every lane of a vector moves a window over a stretch of its
- * own, in step with the other lanes, by operations that are the same at each step. Nothing is searched, nothing branches.
+ * own, in step with the other lanes, by operations that are the same at each step. Nothing is searched, and nothing branches
+ * but that lists which a group of steps leaves as they are, as outcomes that rise or fall do, are passed over.
  *
  * The windows of a lane all hold the place where its stretch of leaving outcomes ends. What lies ahead of it only leaves,
  * what lies behind it only enters. Of either part the worst outcomes are kept, sorted, as many as the rank. That of

@@ -138,6 +138,50 @@ def test_stretches_of_any_number_of_steps(n):
         assert_selected(results, values, textbook.rolling_bounds(n, window), [level])
 
 
+@pytest.mark.parametrize("rank", [1, 2, 4, 5, 6, 7, 8, 9, 11, 13, 16, 17, 24, 25, 33, 41, 49, 57, 64, 65])
+def test_tails_of_any_rank(rank):
+    """Lists of different lengths; the series changes from random to steep, so that they are moved in every way."""
+    i = np.arange(3000)
+    values = np.where(i // 1000 % 2 == 0, datasets.bells(3000), np.where(i < 2500, i, -i) / 100.0)
+    level = 1 - (rank - 0.25) / 400
+    results = rolling(values, 400, [level])
+    assert_selected(results, values, textbook.rolling_bounds(3000, 400), [level], 23)
+
+
+def sieved(name):
+    """A random series of which few outcomes can be in a tail, but for some in the middle."""
+    values = datasets.bells(12_000)
+    change = {
+        "nothing": lambda part: part,
+        "louder": lambda part: 5 * part,
+        "quieter": lambda part: part / 50,
+        "better": lambda part: part + 10,
+        "worse": lambda part: part - 10,
+        "ticks": lambda part: np.round(part),
+        "endless gains": lambda part: np.where(part > 1, np.inf, part),
+        "endless losses": lambda part: np.where(part < -3, -np.inf, part),
+        "huge gains": lambda part: np.where(part > 1, 1e300, part),
+        "tiny": lambda part: np.where(np.abs(part) < 0.1, 1e-300, part),
+        "missing": lambda part: np.where(part > 2, np.nan, part),
+    }[name]
+    values[5000:5600] = change(values[5000:5600])
+    return values
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("window", [100, 250, 251, 1000])
+@pytest.mark.parametrize(
+    "name",
+    "nothing louder quieter better worse ticks endless-gains endless-losses huge-gains tiny missing".split(),
+)
+def test_outcomes_that_are_in_no_tail_are_left_out(name, window, dtype):
+    with np.errstate(over="ignore", under="ignore"):
+        values = sieved(name.replace("-", " ")).astype(dtype)
+    for levels in ([0.975], [0.97, 0.99, 0.999]):
+        results = rolling(values, window, levels)
+        assert_selected(results, values.astype(np.float64), textbook.rolling_bounds(values.size, window), levels, 101)
+
+
 @pytest.mark.parametrize("shape", ["start", "middle", "end", "many"])
 @pytest.mark.parametrize("min_count", [0, 1, 5, 20])
 def test_missing_values_hold_a_place_and_are_left_out(shape, min_count):
