@@ -11,8 +11,14 @@ lost; ``level=0.975`` is the confidence, so that the tail holds the worst 2.5 % 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+try:
+    from cshortfall._config import get_include, get_library_dir, show_config
+except ImportError as error:
+    from cshortfall import cli
+
+    cli.end_where_started(error)
+    raise
 from cshortfall._accessors import register_where_loaded
-from cshortfall._config import get_include, get_library_dir, show_config
 from cshortfall._core.openmp import get_num_threads, set_num_threads
 from cshortfall.estimate import (
     ESVaR,

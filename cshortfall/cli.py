@@ -40,6 +40,20 @@ def main() -> int:
         return INTERRUPTED
 
 
+def end_where_started(error: ImportError) -> None:
+    """End the process with one line if it is the command line and the environment keeps the package from loading.
+
+    The package is imported before the command's own code. An `ImportError` of an environment variable names no
+    module; any other is a broken installation, of which the traceback tells more.
+    """
+    arguments = getattr(sys, "argv", [])
+    program = sys.orig_argv[-len(arguments)] if arguments and len(arguments) < len(sys.orig_argv) else ""
+    if error.name is None and os.path.splitext(os.path.basename(program.removeprefix("-m")))[0] == "cshortfall":
+        _open_what_is_closed()
+        complain("error", str(error))
+        sys.exit(BAD_INPUT)
+
+
 def _open_what_is_closed() -> None:
     """Put nothing in the place of a standard stream that the process was started without."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):

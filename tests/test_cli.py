@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,9 @@ for module in ("typer", "rich", "pyarrow"):
 
 from command_line import POSIX, json_of, start  # noqa: E402
 
+import cshortfall  # noqa: E402
 from cshortfall import _commands  # noqa: E402
+from cshortfall._core.tail import available_isas  # noqa: E402
 from cshortfall.datasets import load_equity_returns  # noqa: E402
 from cshortfall.report import as_dict, risk_report  # noqa: E402
 
@@ -345,6 +348,19 @@ class TestProcess:
         (line,) = process.stderr.splitlines()
         assert module in line
         assert "pip install 'cshortfall[cli]'" in line
+
+    @pytest.mark.parametrize("form", ["module", "script"])
+    @pytest.mark.parametrize("name", ["CSHORTFALL_ISA", "CSHORTFALL_NUM_THREADS"])
+    def test_an_environment_that_keeps_the_package_from_loading_ends_in_one_line(self, tmp_path, name, form):
+        script = tmp_path / "cshortfall"
+        script.write_text("import sys\nfrom cshortfall.cli import main\nsys.exit(main())\n", encoding="utf-8")
+        command = [sys.executable, *(["-m", "cshortfall"] if form == "module" else [str(script)]), "report"]
+        environment = {**os.environ, "PYTHONPATH": str(Path(cshortfall.__file__).parents[1]), name: "abacus"}
+        finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (finished.returncode, finished.stdout) == (2, "")
+        assert re.fullmatch(f"cshortfall: error: {name} .*'abacus'.*\n", finished.stderr)
+        if name == "CSHORTFALL_ISA":
+            assert all(isa in finished.stderr for isa in available_isas())
 
     def test_nothing_else_loads_the_extra(self, tmp_path):
         code = "import sys, cshortfall.report; print({'typer', 'rich', 'pyarrow', 'pandas'} & set(sys.modules))"
