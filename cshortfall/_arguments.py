@@ -53,6 +53,13 @@ class LevelWarning(UserWarning):
 LevelWarning.__module__ = "cshortfall"
 
 
+class Levels(NamedTuple):
+    """Levels that were read: checked, and doubted where that is due, which is not done again."""
+
+    values: Floats
+    scalar: bool
+
+
 class Question(NamedTuple):
     """What a call asks, checked: the tails of ``x`` over ``axes``, one for each of ``levels``.
 
@@ -137,8 +144,10 @@ def read_quantile_method(quantile_method: Any, method: str, weights: Any) -> Non
         raise ValueError(f"quantile_method={quantile_method!r} takes no weights; leave them out or use 'inverted_cdf'")
 
 
-def read_levels(level: Any) -> tuple[Floats, bool]:
+def read_levels(level: Any) -> Levels:
     """Return the levels as an array, and whether there was a single one that is not in a sequence."""
+    if isinstance(level, Levels):
+        return level
     if isinstance(level, numbers.Real) and not isinstance(level, bool):
         values = np.array([float(level)])
         scalar = True
@@ -155,7 +164,7 @@ def read_levels(level: Any) -> tuple[Floats, bool]:
             f"outcomes. For the worst {100 * value:.12g} % use level={min(1 - value, 1 - 1e-12):.12g}",
             LevelWarning,
         )
-    return values, scalar
+    return Levels(values, scalar)
 
 
 def _array_of_levels(level: Any) -> tuple[Floats, bool]:

@@ -277,12 +277,13 @@ class ShortfallExpr(_Namespace):
         self._expression = expression
 
     def _one(self, function: Callable[..., Any], level: Any, beside: dict[str, Any], options: dict[str, Any]) -> Any:
-        names = _names_of_levels(level)
+        levels = _arguments.read_levels(level)
+        names = _names_of(levels)
 
         def compute(series: pl.Series, others: dict[str, pl.Series]) -> Any:
             if series.is_empty():
                 return None
-            value = function(series, level=level, **others, **options)
+            value = function(series, level=levels, **others, **options)
             if names is None:
                 return value
             return pl.DataFrame([value.to_list()], schema=names, orient="row").to_struct(series.name)
@@ -290,10 +291,11 @@ class ShortfallExpr(_Namespace):
         return self._map(compute, names, beside, returns_scalar=True)
 
     def _each(self, function: Callable[..., Any], level: Any, beside: dict[str, Any], options: dict[str, Any]) -> Any:
-        names = _names_of_levels(level)
+        levels = _arguments.read_levels(level)
+        names = _names_of(levels)
 
         def compute(series: pl.Series, others: dict[str, pl.Series]) -> pl.Series:
-            result = function(series, level=level, **others, **options)
+            result = function(series, level=levels, **others, **options)
             if names is None:
                 return result  # type: ignore[no-any-return]
             result.columns = names
@@ -332,12 +334,11 @@ def _expression(name: str, value: Any) -> pl.Expr:
     raise TypeError(f"{name} must be an expression or the name of a column, got {_arguments.shown(value)}")
 
 
-def _names_of_levels(level: Any) -> list[str] | None:
+def _names_of(levels: _arguments.Levels) -> list[str] | None:
     """Return the fields of a struct of results for several levels, None for a single one."""
-    levels, scalar = _arguments.read_levels(level)
-    if scalar:
+    if levels.scalar:
         return None
-    names = [repr(one) for one in levels.tolist()]
+    names = [repr(one) for one in levels.values.tolist()]
     if len(set(names)) < len(names):
         raise ValueError(f"level must name each level once, got {names}: they name the fields of the result")
     return names

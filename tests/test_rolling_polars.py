@@ -262,3 +262,14 @@ def test_series_have_the_same_methods():
     ]
     for found, wanted in pairs:
         assert found.equals(wanted)
+
+
+def test_a_doubtful_level_of_an_expression_is_doubted_once_where_it_is_written():
+    for name, arguments in (("es", ()), ("var", ()), ("rolling_es", (5,)), ("expanding_es", ())):
+        for level in (0.1, [0.1, 0.9]):
+            with pytest.warns(cshortfall.LevelWarning) as doubts:
+                expression = getattr(pl.col("B").shortfall, name)(*arguments, level)
+            assert [doubt.filename for doubt in doubts] == [__file__]
+            FRAME.select(expression)
+            FRAME.lazy().group_by("desk").agg(expression).collect()
+            FRAME.select(expression.over("desk"))
