@@ -448,7 +448,7 @@ def test_weights_and_data_of_different_layouts_stay_together():
         ({"rng": np.random.RandomState(1)}, TypeError, ["rng", "RandomState", "Generator"]),
         ({"rng": -1}, ValueError, ["rng", "-1", "negative"]),
     ],
-    ids=lambda value: repr(value)[:40] if isinstance(value, dict) else "",
+    ids=lambda value: repr(value).partition(" at 0x")[0][:40] if isinstance(value, dict) else "",
 )
 def test_the_arguments_of_intervals_are_checked(named, kind, parts):
     caught, text = message(tail_risk, SAMPLE, **named)
