@@ -13,6 +13,7 @@ from cshortfall.optimize import (
     Frontier,
     InfeasibleError,
     IterationLimitError,
+    UnboundedError,
     frontier,
     maximize_ratio,
     minimize_es,
@@ -219,3 +220,30 @@ def test_a_frontier_of_few_assets():
     assert (np.count_nonzero(np.asarray(curve.weights).round(9), axis=1) <= 2).all()
     assert curve.mean[-1] == pytest.approx(np.sort(RETURNS.mean(axis=0))[-2:] @ [0.3, 0.7], rel=1e-9)
     assert (curve.gap <= 1e-8).all()
+
+
+@pytest.mark.parametrize("bounds", [(None, None), (None, 1), (-1, None)])
+@pytest.mark.parametrize("mean_weight", [0.0, 0.5])
+def test_an_optimum_of_zero_is_certified_whatever_the_reach_of_the_weights(bounds, mean_weight):
+    returns = heavy_tailed(1, 400, 40)
+    returns = returns - returns.mean(axis=0)
+    keywords = {"budget": None, "bounds": bounds, "mean_weight": mean_weight, "time_limit": 30}
+    for result in (
+        minimize_es(returns, 0.5, **keywords),
+        minimize_robust_es(returns, 0.5, radius=1e-6, norm=1, **keywords),
+        minimize_worst_es([returns[:200], returns[200:]], 0.25, **keywords),
+    ):
+        assert result.lower_bound == 0.0
+        assert 0.0 <= result.objective <= 1e-8 * unit_of(returns)
+
+
+def test_a_fall_without_end_is_no_optimum_of_zero():
+    returns = heavy_tailed(1, 400, 40)
+    returns[:, 7] = 1e-6
+    with pytest.raises(UnboundedError):
+        minimize_es(returns, 0.5, budget=None, bounds=None)
+
+
+def unit_of(returns):
+    """Return the size below which a gap is not relative any more."""
+    return 1e-3 * float(np.median(returns.std(axis=0)))

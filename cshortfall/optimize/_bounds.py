@@ -16,6 +16,8 @@ import numpy as np
 from cshortfall.optimize._linear import Status, solve_linear
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from cshortfall._arguments import Floats
     from cshortfall.optimize._cuts import Attested
     from cshortfall.optimize._scaling import ScaledProgram
@@ -37,6 +39,9 @@ class Polyhedron:
         single_row = program.b_eq.size == 1 and not program.b_ub.size
         row = program.A_eq[0] if single_row else np.zeros(0)
         self.knapsack = bool(single_row and (row > 0).all() and np.isfinite(lower).all() and np.isfinite(upper).all())
+        ends = (program.lower <= 0).all() and (program.upper >= 0).all()
+        self._zero = bool(ends and (program.b_eq == 0).all() and (program.b_ub >= 0).all())
+        """Whether nothing forbids that all variables are zero."""
 
     def bound(self, cost: Floats, pi: Floats, nu: Floats, rounding: Floats, reach: float) -> float:
         """Return the bound of any multipliers; `rounding` is that of the cost."""
@@ -47,12 +52,18 @@ class Polyhedron:
         # Rounding of d: products and sums of a few hundred numbers.
         slack = rounding + 4e-16 * (np.abs(program.A_eq.T) @ np.abs(pi) + np.abs(program.A_ub.T) @ nu)
         open_below, open_above = ~np.isfinite(self.lower), ~np.isfinite(self.upper)
-        falls = (open_below & (d > 100 * slack)) | (open_above & (d < -100 * slack))
-        if falls.any():
+        if _falls(d, slack, open_below, open_above):
             return -float("inf")
         low = np.where(open_below, -far, self.lower)
         high = np.where(open_above, far, self.upper)
-        return float(pi @ program.b_eq - nu @ program.b_ub + np.minimum(d * low, d * high).sum())
+        bound = float(pi @ program.b_eq - nu @ program.b_ub + np.minimum(d * low, d * high).sum())
+        if bound < 0 and self._zero:
+            # The cost is nowhere negative if it falls in no direction that the constraints without room at zero leave:
+            # as exact a statement, and one without a reach.
+            tight = np.where(program.b_ub > 0, 0.0, nu)
+            if not _falls(program.reduced_costs(cost, pi, tight), slack, program.lower < 0, program.upper > 0):
+                return 0.0
+        return bound
 
     def least(
         self, cost: Floats, pi: Floats, nu: Floats, rounding: Floats, reach: float, time_limit: float | None
@@ -90,6 +101,11 @@ class Polyhedron:
         left = float(self.program.b_eq[0] - row @ self.lower)
         place = min(int(np.searchsorted(room, left)), order.size - 1)
         return float(ratio[order[place]])
+
+
+def _falls(d: Floats, slack: Floats, down: NDArray[np.bool_], up: NDArray[np.bool_]) -> bool:
+    """Whether some variable lowers the cost where it may go down, or up, by more than rounding explains."""
+    return bool(((down & (d > 100 * slack)) | (up & (d < -100 * slack))).any())
 
 
 class Certificate:
