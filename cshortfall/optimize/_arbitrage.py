@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import linprog  # type: ignore[import-untyped]
+
+from cshortfall.optimize._linear import Status, solve_linear
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,17 +42,11 @@ def find_arbitrage(
     size[size == 0] = 1.0
     # Options are at their extremes where their underlyings are.
     chosen = np.unique(np.concatenate([payoffs.argmin(axis=0), payoffs.argmax(axis=0)]))
-    bounds = np.column_stack([np.where(sellable, -1.0, 0.0), np.where(buyable, 1.0, 0.0)])
+    lower, upper = np.where(sellable, -1.0, 0.0), np.where(buyable, 1.0, 0.0)
     while True:
-        answer = linprog(
-            premiums / size,
-            A_ub=-(payoffs[chosen] + added) / size,
-            b_ub=np.zeros(chosen.size),
-            bounds=bounds,
-            method="highs",
-            options={"primal_feasibility_tolerance": 0.1 * _PAYOFF_TOLERANCE},
-        )
-        if answer.status != 0 or answer.fun > -_INCOME_TOLERANCE:
+        paid = -(payoffs[chosen] + added) / size
+        answer = solve_linear(premiums / size, paid, np.zeros(chosen.size), None, np.zeros(0), lower, upper)
+        if answer.status is not Status.OPTIMAL or answer.value > -_INCOME_TOLERANCE:
             # Zero is always a solution: any other status is a failure of the solver, and no arbitrage is shown.
             return None
         quantities: Floats = answer.x / size

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh, lstsq  # type: ignore[import-untyped]
-from scipy.optimize import linprog  # type: ignore[import-untyped]
 from scipy.sparse import csr_array, eye_array, hstack  # type: ignore[import-untyped]
 
 from cshortfall.optimize._errors import OptimizationError
+from cshortfall.optimize._linear import Status, solve_linear
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -284,10 +284,12 @@ def _least_es_over(window: Window, part: NDArray[np.bool_], full: NDArray[np.int
         [csr_array(window.losses[part]), csr_array(np.full((count, 1), -1.0)), -eye_array(count)], format="csr"
     )
     whole = np.concatenate([np.ones(n), np.zeros(1 + count)])
-    bounds = [(0, None)] * n + [(None, None)] + [(0, None)] * count
-    solved = linprog(cost, excess, np.zeros(count), whole[np.newaxis], [1.0], bounds, method="highs")
-    if solved.status != 0:
-        raise OptimizationError(f"the linear program of the least ES ended without an optimum: {solved.message}")
+    lower = np.concatenate([np.zeros(n), [-np.inf], np.zeros(count)])
+    open_above = np.full(lower.size, np.inf)
+    solved = solve_linear(cost, excess, np.zeros(count), whole[np.newaxis], np.ones(1), lower, open_above)
+    if solved.status is not Status.OPTIMAL:
+        status = solved.status.name.lower()
+        raise OptimizationError(f"HiGHS could not solve the linear program of the least ES ({status})")
     exposures: Floats = np.maximum(solved.x[:n], 0.0)
     return exposures
 
