@@ -7,6 +7,7 @@ anyway and report a status; `refuse_missing` and `raise_bad_weight` then find th
 
 from __future__ import annotations
 
+import math
 import numbers
 import operator
 import sys
@@ -148,11 +149,8 @@ def read_levels(level: Any) -> Levels:
     """Return the levels as an array, and whether there was a single one that is not in a sequence."""
     if isinstance(level, Levels):
         return level
-    if isinstance(level, numbers.Real) and not isinstance(level, bool):
-        values = np.array([float(level)])
-        scalar = True
-    else:
-        values, scalar = _array_of_levels(level)
+    number = real_number(level)
+    values, scalar = _array_of_levels(level) if number is None else (np.array([number]), True)
     for position, value in enumerate(values.tolist()):
         if not 0.0 <= value < 1.0:
             raise ValueError(_level_message("level" if scalar else f"level[{position}]", value))
@@ -175,7 +173,7 @@ def _array_of_levels(level: Any) -> tuple[Floats, bool]:
     if isinstance(level, (list, tuple)) and any(isinstance(value, (bool, np.bool_)) for value in level):
         raise TypeError(f"{wrong}; use for example level=[0.95, 0.99]")
     try:
-        array = np.asarray(level)
+        array = _read_ndarray_subclass("level", level) if _is_subclass(level) else np.asarray(level)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{wrong}; use for example level=[0.95, 0.99]") from error
     if array.dtype.kind not in "iuf":
@@ -222,7 +220,7 @@ def read_samples(name: str, x: Any) -> tuple[Samples, Labels | None]:
     """Return the numbers in ``x`` as a native float64 or float32 array, missing values as NaN, and its labels."""
     if type(x) is np.ndarray:
         return as_floats(name, x), None
-    if isinstance(x, np.ndarray):
+    if _is_subclass(x):
         return _read_ndarray_subclass(name, x), None
     if not isinstance(x, (list, tuple, float, int)):
         from cshortfall import _frames
@@ -230,6 +228,10 @@ def read_samples(name: str, x: Any) -> tuple[Samples, Labels | None]:
         if _frames.is_frame_like(x):
             return _frames.read(name, x)
     return as_floats(name, _read_array_like(name, x)), None
+
+
+def _is_subclass(x: Any) -> bool:
+    return isinstance(x, np.ndarray) and type(x) is not np.ndarray
 
 
 def _read_ndarray_subclass(name: str, x: NDArray[Any]) -> Samples:
@@ -243,7 +245,11 @@ def _read_ndarray_subclass(name: str, x: NDArray[Any]) -> Samples:
 def _read_array_like(name: str, x: Any) -> NDArray[Any]:
     """Read lists, buffers and whatever speaks one of the array protocols."""
     try:
-        return np.asarray(x)
+        array = np.asarray(x)
+        if array.ndim > 1 and isinstance(x, (list, tuple)) and any(_is_subclass(row) for row in x):
+            # NumPy drops the masks of rows.
+            return _read_ndarray_subclass(name, np.ma.stack(x))
+        return array
     except Exception as error:
         reason: Exception = error
     if hasattr(x, "__dlpack__"):
@@ -327,13 +333,24 @@ def read_out_pair(out: Any, shape: tuple[int, ...]) -> None:
 
 def read_fraction(name: str, value: Any) -> float:
     """Check a number strictly between zero and one."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    number = real_number(value)
+    if number is None:
         raise TypeError(f"{name} must be a number between 0 and 1, got {shown(value)}")
-    number = float(value)
     if not 0.0 < number < 1.0:
         percent = f"; for {number:.12g} % use {number / 100:.12g}" if 1.0 < number < 100.0 else ""
         raise ValueError(f"{name} must lie strictly between 0 and 1, got {number:.15g}{percent}")
     return number
+
+
+def real_number(value: Any) -> float | None:
+    """Return a real number as a float, infinite where it is too large for one; None for anything else."""
+    # NumPy registers its lengths of time as integers.
+    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.timedelta64)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return -math.inf if value < 0 else math.inf
 
 
 def read_count(name: str, value: Any) -> int:

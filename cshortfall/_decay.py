@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -32,10 +31,10 @@ def read_decay(**given: Any) -> float:
     ((name, value),) = named.items()
     if name == "halflife" and isinstance(value, (str, datetime.timedelta, np.timedelta64)):
         raise TypeError(f"halflife must be a number of positions, got {value!r}; times are not supported")
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    number = _arguments.real_number(value)
+    if number is None:
         raise TypeError(f"{name} must be a number {_PARAMETERS[name][1]}, got {_arguments.shown(value)}")
     allowed, domain, factor_of = _PARAMETERS[name]
-    number = float(value)
     if not allowed(number) or math.isinf(number):
         raise ValueError(f"{name} must be {domain} and finite, got {number:.15g}")
     factor = factor_of(number)

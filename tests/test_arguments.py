@@ -291,6 +291,28 @@ def test_masked_entries_are_missing_and_the_data_stay():
     np.testing.assert_array_equal(x.data, SAMPLE)
     assert_says(message(es, x, nan_policy="raise")[1], "x[1]", "the first of 3")
     assert_says(message(es, SAMPLE, weights=np.ma.masked_array(np.ones(8), SAMPLE == 2.0))[1], "weights[2] = nan")
+    rows = [np.ma.masked_array(MATRIX[0], mask=[False, True, False]), MATRIX[1]]
+    assert es(rows, 0.5, nan_policy="omit") == es(np.delete(MATRIX[:2].ravel(), 1), 0.5)
+
+
+def test_a_masked_level_is_no_level():
+    for level in (np.ma.masked, np.ma.masked_array([0.5, 0.9], mask=[True, False])):
+        caught, text = message(es, SAMPLE, level)
+        assert caught is ValueError
+        assert_says(text, "level", "got nan")
+    assert es(SAMPLE, np.ma.masked_array([0.5, 0.9])).tolist() == es(SAMPLE, [0.5, 0.9]).tolist()
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_whole_numbers_beyond_the_doubles_are_infinite(sign):
+    huge = sign * 10**400
+    assert message(es, SAMPLE, huge) == message(es, SAMPLE, sign * np.inf)
+    named = {"interval": None, "confidence_level": huge}
+    assert message(tail_risk, SAMPLE, **named)[0] is ValueError
+
+
+def test_a_length_of_time_is_no_number():
+    assert message(es, SAMPLE, np.timedelta64(0))[0] is TypeError
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,6 @@ from libc.stdlib cimport free, realloc
 
 cimport numpy as cnp
 
-import numbers
-
 import numpy as np
 
 from cshortfall import _arguments
@@ -188,11 +186,12 @@ cdef class TailSketch:
     cdef object __weakref__
 
     def __cinit__(self, relative_accuracy=0.001, *, max_buckets=2048, nan_policy="propagate"):
-        if isinstance(relative_accuracy, (bool, np.bool_)) or not isinstance(relative_accuracy, numbers.Real):
+        given = _arguments.real_number(relative_accuracy)
+        if given is None:
             raise TypeError(
                 f"relative_accuracy must be a number from 0.0001 to 0.25, got {type(relative_accuracy).__name__}"
             )
-        cdef double accuracy = relative_accuracy
+        cdef double accuracy = given
         if not CS_SKETCH_LEAST_ACCURACY <= accuracy <= CS_SKETCH_MOST_ACCURACY:
             raise ValueError(f"relative_accuracy must be from 0.0001 to 0.25, got {accuracy!r}; use for example 0.001")
         buckets = _arguments.read_count("max_buckets", max_buckets)
@@ -247,8 +246,9 @@ cdef class TailSketch:
         sample, labels = _arguments.read_samples("values", values)
         mass = None
         if weights is not None:
-            if isinstance(weights, numbers.Real) and not isinstance(weights, (bool, np.bool_)):
-                mass = np.full(sample.shape, weights, dtype=np.float64)
+            weight = _arguments.real_number(weights)
+            if weight is not None:
+                mass = np.full(sample.shape, weight)
             else:
                 mass = _arguments.read_weights(weights, sample.shape, tuple(range(sample.ndim)), labels, "values")
             mass = np.ascontiguousarray(mass, dtype=np.float64)
@@ -538,9 +538,10 @@ cdef class TailSketch:
         >>> TailSketch().update([3.0, 1.0, 2.0]).quantile(0.5)
         2.0
         """
-        if isinstance(q, (bool, np.bool_)) or not isinstance(q, numbers.Real):
+        given = _arguments.real_number(q)
+        if given is None:
             raise TypeError(f"q must be a number from 0 to 1, got {type(q).__name__}")
-        cdef double probability = q, result
+        cdef double probability = given, result
         cdef int status
         if not 0.0 <= probability <= 1.0:
             raise ValueError(f"q must be from 0 to 1, got {probability!r}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import numbers
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -197,11 +196,12 @@ def _read_dof(dof: Any, distribution: str) -> float | None:
         if dof is not None:
             raise ValueError(f"dof must be None for distribution='normal', got {dof!r}; or use 'student_t'")
         return None
-    if isinstance(dof, (bool, np.bool_)) or not isinstance(dof, numbers.Real):
+    number = _arguments.real_number(dof)
+    if number is None:
         raise TypeError(f"dof must be a number above 1 for distribution='student_t', got {_arguments.shown(dof)}")
-    if not float(dof) > 1.0:
-        raise ValueError(f"dof must be above 1, got {float(dof):.15g}: with fewer the ES is infinite")
-    return float(dof)
+    if not number > 1.0:
+        raise ValueError(f"dof must be above 1, got {number:.15g}: with fewer the ES is infinite")
+    return number
 
 
 def _read_moments(weights: Any, mean: Any, name: str, given: Any) -> tuple[Floats, Floats, Floats, Labels | None]:

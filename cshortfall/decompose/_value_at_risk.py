@@ -24,7 +24,6 @@ The last two average scenarios off the VaR; the parts are multiplied by one numb
 from __future__ import annotations
 
 import math
-import numbers
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,10 +52,11 @@ def read_estimator(estimator: Any, bandwidth: Any) -> None:
     _arguments.read_choice("estimator", estimator, VAR_ESTIMATORS)
     if bandwidth is None:
         return
-    if isinstance(bandwidth, (bool, np.bool_)) or not isinstance(bandwidth, numbers.Real):
+    number = _arguments.real_number(bandwidth)
+    if number is None:
         raise TypeError(f"bandwidth must be a positive number or None, got {_arguments.shown(bandwidth)}")
-    if not 0.0 < float(bandwidth) < math.inf:
-        raise ValueError(f"bandwidth must be positive and finite, got {float(bandwidth):.15g}; None chooses one")
+    if not 0.0 < number < math.inf:
+        raise ValueError(f"bandwidth must be positive and finite, got {number:.15g}; None chooses one")
     if estimator != "kernel":
         raise ValueError(f"bandwidth needs estimator='kernel', got estimator={estimator!r}; leave bandwidth out")
 

@@ -41,8 +41,9 @@ class Assets:
 
         An asset that a mapping leaves out has the default.
         """
-        if isinstance(given, numbers.Real) and not isinstance(given, (bool, np.bool_)):
-            values: Samples = np.full(self.count, float(given))
+        number = _arguments.real_number(given)
+        if number is not None:
+            values: Samples = np.full(self.count, number)
         elif isinstance(given, Mapping):
             values = np.full(self.count, default)
             for key, value in given.items():
@@ -133,9 +134,9 @@ class Assets:
 
 def read_number(name: str, value: Any, *, finite: bool = True) -> float:
     """Check a real number."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    number = _arguments.real_number(value)
+    if number is None:
         raise TypeError(f"{name} must be a number, got {_arguments.shown(value)}")
-    number = float(value)
     if np.isnan(number) or (finite and np.isinf(number)):
         raise ValueError(f"{name} must be {'finite' if finite else 'a number'}, got {number!r}")
     return number
