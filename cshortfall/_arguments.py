@@ -329,6 +329,8 @@ def read_out_pair(out: Any, shape: tuple[int, ...]) -> None:
         raise TypeError(f"out must be a pair of float64 arrays (es, var), each of shape {shape}, got {shown(out)}")
     for position, array in enumerate(out):
         read_out(f"out[{position}]", array, shape)
+    if np.shares_memory(*out):
+        raise ValueError("out[0] and out[1] share memory; pass two arrays, one for ES and one for VaR")
 
 
 def read_fraction(name: str, value: Any) -> float:

@@ -385,6 +385,11 @@ def test_out_is_named_with_shape_and_dtype():
     assert_says(message(var, MATRIX, axis=0, out=frozen)[1], "out", "read-only", "np.empty((3,))")
     assert_says(message(es_var, MATRIX, axis=0, out=np.empty(3))[1], "out", "pair", "(3,)")
     assert_says(message(es_var, MATRIX, axis=0, out=(np.empty(3), np.empty(2)))[1], "out[1]", "(3,)", "(2,)")
+    both = np.empty(4)
+    for pair in ((both[:3], both[:3]), (both[:3], both[1:])):
+        assert_says(message(es_var, MATRIX, axis=0, out=pair)[1], "out[0] and out[1] share memory")
+    apart = np.empty(6)
+    assert es_var(MATRIX, axis=0, out=(apart[::2], apart[1::2])).es.base is apart
 
 
 def test_nothing_is_written_to_out_when_an_argument_is_refused():
