@@ -162,6 +162,15 @@ class Labels:
         if self._namespace is not None:
             self._index = native.index
 
+    def __getstate__(self) -> dict[str, Any]:
+        module = None if self._namespace is None else self._namespace.__name__
+        return {**{name: getattr(self, name) for name in self.__slots__}, "_namespace": module}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+        self._namespace = None if self._namespace is None else import_module(self._namespace)
+
     @property
     def has_index(self) -> bool:
         """Whether the library has labelled axes, as pandas has."""

@@ -623,6 +623,14 @@ def test_a_result_is_frozen_and_can_be_pickled():
     assert "_portfolio" not in repr(parts)
 
 
+def test_a_result_with_pandas_labels_can_be_pickled():
+    pandas = pytest.importorskip("pandas")
+    parts = decompose(pandas.DataFrame(scenarios(100, 3), columns=list("ABC")), np.ones(3))
+    copied = pickle.loads(pickle.dumps(parts))
+    pandas.testing.assert_series_equal(copied.component, parts.component)
+    pandas.testing.assert_frame_equal(copied.explain().parts, parts.explain().parts)
+
+
 def test_a_portfolio_that_loses_nothing_in_most_scenarios_has_the_parts_of_its_large_tie():
     returns = np.where(datasets.uniforms(60_000).reshape(20_000, 3) < 0.01, -1.0, 0.0)
     losses = int((returns.sum(axis=1) < 0).sum())

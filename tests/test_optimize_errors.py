@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import io
+import pickle
 import sys
 import time
 
@@ -12,6 +13,7 @@ from portfolio_instances import heavy_tailed
 
 import cshortfall
 from cshortfall.optimize import (
+    Constraints,
     ESLimit,
     InfeasibleError,
     IterationLimitError,
@@ -257,3 +259,22 @@ def test_progress_without_rich(monkeypatch):
         report(progress)
         assert "iteration 3, cuts: value 1.5, bound 1.25, gap 1.2e-01, 0 s" in terminal.getvalue()
     assert terminal.getvalue().endswith("\r")
+
+
+def test_errors_come_back_from_a_worker_process_as_they_were():
+    calls = {
+        InfeasibleError: lambda: minimize_es(RETURNS, LEVEL, bounds=(0, 0.2)),
+        UnboundedError: lambda: minimize_es(RETURNS + 1.0, LEVEL, budget=None, bounds=None),
+        TimeLimitError: lambda: minimize_es(heavy_tailed(0, 5000, 20), LEVEL, time_limit=1e-6),
+    }
+    for kind, call in calls.items():
+        with pytest.raises(kind) as caught:
+            call()
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert type(again) is kind
+        assert str(again) == str(caught.value)
+        np.testing.assert_equal(vars(again), vars(caught.value))
+
+
+def test_constraints_from_elsewhere_show_what_differs_from_the_default():
+    assert repr(pickle.loads(pickle.dumps(Constraints(gross=2)))) == "Constraints(gross=2)"

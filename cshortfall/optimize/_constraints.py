@@ -168,7 +168,7 @@ class Constraints:
         given = [
             f"{one.name}={getattr(self, one.name)!r}"
             for one in fields(self)
-            if getattr(self, one.name) is not one.default
+            if repr(getattr(self, one.name)) != repr(one.default)
         ]
         return f"Constraints({', '.join(given)})"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ class OptimizationError(RuntimeError):
         self.value = value
         self.lower_bound = lower_bound
         self.gap = gap
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What has no default is among the attributes: from a worker process an error comes back as it was.
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class InfeasibleError(OptimizationError):
