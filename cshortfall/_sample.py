@@ -20,9 +20,9 @@ class EstimationError(ValueError):
 
 @dataclass(frozen=True)
 class Sample:
-    """Losses, scaled, with the weights that are not zero (None if all are equal).
+    """Losses, scaled, with the weights that are not zero, scaled too (None if all are equal).
 
-    The scale is a power of two, other than 1 only for extreme values: then no square or sum of squares overflows.
+    Scales are powers of two, other than 1 only for extreme values: then no square or sum of squares overflows.
     """
 
     losses: Floats
@@ -34,22 +34,27 @@ class Sample:
         """Return the sample in a row of data without NaN."""
         losses = np.array(row, dtype=np.float64) if upper else np.negative(row, dtype=np.float64)
         if weights is not None:
+            weights = weights * _factor(float(weights.max()))
             present = weights > 0.0
-            losses, weights = losses[present], weights[present].astype(np.float64)
+            losses, weights = losses[present], weights[present]
             if (weights == weights[0]).all():
                 weights = None
         finite = losses[np.isfinite(losses)]
-        largest = max(float(finite.max()), -float(finite.min())) if len(finite) else 1.0
-        if largest == 0.0 or 1e-60 < largest < 1e60:
-            return cls(losses, weights, 1.0)
-        factor = math.ldexp(1.0, max(-1000, min(1000, -math.frexp(largest)[1])))
-        return cls(losses * factor, weights, factor)
+        factor = _factor(max(float(finite.max()), -float(finite.min())) if len(finite) else 1.0)
+        return cls(losses if factor == 1.0 else losses * factor, weights, factor)
 
     @property
     def is_constant(self) -> bool:
         """Whether all losses are equal and finite."""
         first = self.losses[0]
         return bool(np.isfinite(first) and (self.losses == first).all())
+
+
+def _factor(largest: float) -> float:
+    """Return a power of two that brings numbers up to this size near one; 1 unless they are extreme."""
+    if largest == 0.0 or 1e-60 < largest < 1e60:
+        return 1.0
+    return math.ldexp(1.0, max(-1000, min(1000, -math.frexp(largest)[1])))
 
 
 class Fit(Protocol):

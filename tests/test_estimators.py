@@ -466,3 +466,17 @@ def test_no_estimate_warns_on_an_ordinary_sample():
         for method in METHODS:
             for seed in range(10):
                 assert math.isfinite(cshortfall.es(light(250, seed), method=method))
+
+
+@pytest.mark.parametrize("method", ["historical", *METHODS])
+@pytest.mark.parametrize("power", [1021, -900])
+def test_weights_of_any_scale_are_the_same(method, power):
+    sample, weights = heavy(60), np.linspace(1.0, 1.7, 60)
+    scaled = np.ldexp(weights, power)
+    assert es_var(sample, 0.9, method=method, weights=scaled) == es_var(sample, 0.9, method=method, weights=weights)
+    found, expected = (
+        cshortfall.tail_risk(sample, 0.8, method=method, weights=own, n_resamples=100, rng=0)
+        for own in (scaled, weights)
+    )
+    for name in ("es_standard_error", "var_standard_error", "es_interval", "var_interval"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-13)

@@ -281,3 +281,11 @@ def test_skfolio_finds_the_same_weights_less_exactly():
     np.testing.assert_allclose(ours.weights, theirs, atol=1e-4)
     objective = np.log(es(returns @ theirs, 0.95)) - ours.budgets @ np.log(theirs)
     assert ours.objective <= objective + ours.gap
+
+
+def test_budgets_of_any_scale_are_the_same():
+    returns, budgets = np.random.default_rng(0).standard_normal((100, 3)), np.array([1.0, 1.0, 1.5])
+    expected = risk_budget(returns, 0.9, budgets=budgets).weights
+    for power in (1023, -1000):
+        found = risk_budget(returns, 0.9, budgets=np.ldexp(budgets, power)).weights
+        np.testing.assert_array_equal(found, expected)

@@ -223,6 +223,7 @@ def _read_budgets(assets: Assets, budgets: Any) -> Floats:
             f"budgets must be positive, got {float(values[position])!r} for {assets.describe(position)}; leave an "
             "asset without risk out of the returns, and give short positions by signs"
         )
+    values = np.ldexp(values, -math.frexp(float(values.max()))[1])
     return values / math.fsum(values.tolist())
 
 
