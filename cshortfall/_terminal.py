@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +26,7 @@ UNLIMITED = 10_000
 LARGEST_SHARE = 10.0
 OFF_SCALE = 1e4
 FAR_AWAY = 3.0
+LONGEST_AXIS = sys.float_info.max / 2
 FIGURE = re.compile(r"-?\d[\d.,]*(e[+-]?\d+)?")
 
 
@@ -266,12 +268,12 @@ class _ReportPage(Page):
         """Print what each asset adds to the historical ES of the portfolio, largest first."""
         main = self.report.levels.index(self.level)
         parts = sorted(self.report.contributions, key=lambda part: _descending(part.es[main]))
-        apart = math.fsum(part.standalone_es[main] for part in parts)
-        whole = math.fsum(part.es[main] for part in parts)
+        apart = sum(part.standalone_es[main] for part in parts)
+        whole = sum(part.es[main] for part in parts)
         number = number_format([part.es[main] for part in parts], self.headings.percent, self.symbols.infinity)
         table = self.table(footer=True)
         table.add_column("Asset", "total", min_width=5)
-        table.add_column("holding", self._holding(math.fsum(part.weight for part in parts)), justify="right")
+        table.add_column("holding", self._holding(sum(part.weight for part in parts)), justify="right")
         table.add_column("ES alone", number(apart), justify="right")
         table.add_column("contribution", Text(number(whole), style="bold"), justify="right")
         levels = sorted(range(len(self.report.levels)), key=lambda position: position != main)
@@ -402,6 +404,7 @@ class _Plot:
 
     def __init__(self, estimates: Sequence[Estimate], symbols: Symbols) -> None:
         far = FAR_AWAY * max((abs(item.es) for item in estimates if math.isfinite(item.es)), default=1.0)
+        far = min(far, LONGEST_AXIS / 2)
         ends = [min(max(end, -far), far) for item in estimates for end in (item.es, *item.es_interval)]
         ends = [end for end in ends if not math.isnan(end)]
         self.low, self.high = (min(ends), max(ends)) if ends else (0.0, 1.0)
@@ -436,15 +439,16 @@ class _Plot:
 def number_format(risks: Iterable[float], in_percent: bool, infinity: str) -> Callable[[float], str]:
     """Choose decimals that give a number as large as the median at least three significant digits."""
     unit = 100.0 if in_percent else 1.0
-    sizes = sorted(abs(unit * risk) for risk in risks if math.isfinite(risk) and risk != 0)
+    sizes = sorted(abs(unit * risk) for risk in risks if math.isfinite(unit * risk) and risk != 0)
     scale = sizes[len(sizes) // 2] if sizes else 1.0
     decimals = min(max(2 - math.floor(math.log10(scale)), 2 if in_percent else 0), 9)
     style = f",.{decimals}f" if 1e-6 <= scale < 1e12 else ".3e"
 
     def number(value: float) -> str:
-        if not math.isfinite(value):
-            return str(value).replace("inf", infinity)
-        text = format(unit * value, style if abs(unit * value) < OFF_SCALE * scale else ".2e")
+        shown = unit * value
+        if not math.isfinite(shown):
+            return str(shown).replace("inf", infinity)
+        text = format(shown, style if abs(shown) < OFF_SCALE * scale else ".2e")
         return text if any(digit in text for digit in "123456789") else text.removeprefix("-")
 
     return number

@@ -92,6 +92,14 @@ class TestReport:
         assert "in %" not in output
         assert "in %" in call("pnl.csv", *QUICK, "--percent")[1]
 
+    @pytest.mark.parametrize("options", [[], ["--full", "--percent"], ["--portfolio", "A=1e308,B=1e308"]])
+    @pytest.mark.parametrize("size", [3e307, 1e-322])
+    def test_numbers_at_the_ends_of_the_doubles_end_in_a_report_or_one_line(self, call, tmp_path, size, options):
+        path = tmp_path / "extreme.csv"
+        pd.DataFrame({"A": [size, -size, size] * 9, "B": [-size, size, size] * 9}).to_csv(path, index=False)
+        code, output, errors = call(str(path), *options, *QUICK)
+        assert (code == 0 and "historical" in output) or (code == 2 and len(errors) == 1)
+
     @pytest.mark.parametrize("width", [80, 100, 160])
     def test_tables_fit_the_terminal(self, call, monkeypatch, width):
         monkeypatch.setenv("COLUMNS", str(width))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -123,7 +122,7 @@ def report(
 def _print_tables(
     result: RiskReport, source: str, sample: Sample, holdings: dict[str, float] | None, *, percent: bool, full: bool
 ) -> None:
-    total = math.fsum((holdings or {}).values())
+    total = sum((holdings or {}).values())
     if percent and abs(total) > LARGEST_LEVERAGE:
         complain("warning", f"the holdings sum to {total:g}; 60 % is written 0.6")
     row = unit_of_rows(sample.labels)
