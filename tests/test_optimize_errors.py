@@ -278,3 +278,15 @@ def test_errors_come_back_from_a_worker_process_as_they_were():
 
 def test_constraints_from_elsewhere_show_what_differs_from_the_default():
     assert repr(pickle.loads(pickle.dumps(Constraints(gross=2)))) == "Constraints(gross=2)"
+
+
+def test_lots_that_a_solver_cannot_see_are_refused_and_not_called_infeasible():
+    with pytest.raises(ValueError, match=r"lot_size must be 0 or at least 1e-08, got 1e-09 for asset 0"):
+        minimize_es(RETURNS, LEVEL, lot_size=1e-9)
+
+
+def test_returns_at_the_end_of_the_doubles_are_refused():
+    with pytest.raises(ValueError, match=r"returns are near .* rescale the returns"):
+        minimize_es(RETURNS * 1e-308, LEVEL)
+    ordinary = minimize_es(RETURNS, LEVEL).weights
+    np.testing.assert_allclose(minimize_es(RETURNS * 2.0**-1000, LEVEL).weights, ordinary, atol=1e-6)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     Columns = NDArray[np.int64]
 
+# HiGHS leaves out coefficients below 1e-9.
+SMALLEST_LOT = 1e-8
+
 
 class Builder:
     """Variables and rows as they are added; rows without a name define auxiliary variables."""
@@ -120,6 +123,12 @@ class Builder:
     def add_lots(self, sizes: Floats) -> None:
         """Make weights whole multiples of sizes, where these are not zero."""
         chosen = np.flatnonzero(sizes)
+        small = chosen[sizes[chosen] < SMALLEST_LOT]
+        if small.size:
+            raise ValueError(
+                f"lot_size must be 0 or at least {SMALLEST_LOT:g}, got {float(sizes[small[0]])!r} for "
+                f"{self.assets.describe(int(small[0]))}: smaller lots are lost in rounding; leave them out"
+            )
         lower, upper = self._lower[0][chosen] / sizes[chosen], self._upper[0][chosen] / sizes[chosen]
         slack = 1e-9
         lots = self.add_variables(np.ceil(lower - slack), np.floor(upper + slack), whole=True)

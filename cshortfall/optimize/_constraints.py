@@ -110,7 +110,7 @@ class Constraints:
     min_position : float, array_like, series or mapping, optional
         A weight is zero or has at least this absolute value.
     lot_size : float, array_like, series or mapping, optional
-        Weights are whole multiples of it; an asset with 0 has no lots.
+        Weights are whole multiples of it, at least 1e-8; an asset with 0 has no lots.
 
     Raises
     ------

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Deviations of columns within this factor are alike; beyond the other a column is left as it is.
 ALIKE = 64.0
 EXTREME = 2.0**30
+# Below it the reciprocal of a scale may overflow.
+SMALLEST = 1e-305
 # Scenarios that tell a constant from one that varies.
 SCALE_SAMPLE = 100
 
@@ -232,7 +234,10 @@ def asset_sizes(program: Program) -> Floats:
 def typical_size(sizes: Floats) -> float:
     """Return the median of the positive sizes, 1 if there are none."""
     positive = sizes[sizes > 0]
-    return float(np.median(positive)) if positive.size else 1.0
+    size = float(np.median(positive)) if positive.size else 1.0
+    if size < SMALLEST:
+        raise ValueError(f"the returns are near {size:.1g}, where doubles end; rescale the returns")
+    return size
 
 
 def position_size(program: Program) -> float:
