@@ -294,6 +294,7 @@ MISTAKES = [
     (["--max-weight", "0.3", "--min-weight", "0.4"], ["--max-weight 0.3 is below"]),
     (["--long-only", "--min-weight", "-0.1"], ["--min-weight -0.1 does not go with --long-only"]),
     (["--max-weight", "nan"], ["--max-weight"]),
+    (["--lot-size", "1e-9"], ["--lot-size must be 0 or at least 1e-08"]),
     (["--objective", "max-return"], ["--objective max-return needs --es-limit"]),
     (["--objective", "best"], ["--objective", "best", "min-es"]),
     (["--objective", "max-ratio", "--cardinality", "2"], ["--cardinality does not go with --objective max-ratio"]),
@@ -323,6 +324,17 @@ MISTAKES = [
 
 
 class TestErrors:
+    def test_what_is_wrong_with_the_returns_names_the_file(self, call, tmp_path):
+        (tmp_path / "tiny.csv").write_text("A,B\n1e-320,-1e-320\n-2e-320,1e-320\n3e-320,-4e-320\n")
+        code, output, errors = call("optimize", "tiny.csv")
+        assert (code, output, len(errors)) == (2, "", 1)
+        assert errors[0].startswith("cshortfall: error: tiny.csv: the returns are near")
+
+    def test_a_doubtful_level_is_doubted_in_one_line(self, call):
+        code, _, errors = call("optimize", *SIX, "--level", "0.05")
+        assert (code, len(errors)) == (0, 1)
+        assert "use level=0.95" in errors[0]
+
     @pytest.mark.parametrize(("arguments", "pieces"), MISTAKES, ids=lambda value: " ".join(value)[:40])
     def test_bad_input_ends_with_one_line_and_exit_code_2(self, call, arguments, pieces):
         code, output, errors = call("optimize", *SIX, *arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import re
@@ -29,6 +30,7 @@ from cshortfall._commands.options import (
     parse_holdings,
     parse_levels,
     warnings_as_lines,
+    without_doubt,
 )
 from cshortfall._commands.sample import Sample, read_sample, source_of, unit_of_rows
 from cshortfall._observations import Observations
@@ -170,25 +172,26 @@ def optimize(
     if not prices and (table.values > 0).all():
         complain("warning", f"{source}: all numbers are positive; if they are prices, say --prices")
     options = {"probabilities": probabilities, "tol": tol, "time_limit": time_limit}
-    with _optimising(), warnings_as_lines():
+    with _optimising(source), warnings_as_lines():
         result, points = _solve(
             table, objective, only_level, constraints, options, mean_weight=mean_weight, n_points=frontier
         )
     from cshortfall._portfolio_report import portfolio_report
 
-    report = portfolio_report(
-        table,
-        probabilities,
-        result,
-        points,
-        objective.value,
-        source=source,
-        level=only_level,
-        row=unit_of_rows(table.labels),
-        missing=missing,
-        left_out=sample.left_out,
-        percent=percent or prices or file is None,
-    )
+    with without_doubt():
+        report = portfolio_report(
+            table,
+            probabilities,
+            result,
+            points,
+            objective.value,
+            source=source,
+            level=only_level,
+            row=unit_of_rows(table.labels),
+            missing=missing,
+            left_out=sample.left_out,
+            percent=percent or prices or file is None,
+        )
     if html is not None:
         _page.write_page(html, report)
     _show(report, as_json=as_json)
@@ -331,9 +334,11 @@ def _option(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _optimising() -> Iterator[None]:
-    """Turn what the optimiser says into one line that names options."""
-    from cshortfall.optimize import OptimizationError
+def _optimising(source: str) -> Iterator[None]:
+    """Turn what the optimiser says into one line that names the option, or the file if it is about the returns."""
+    from cshortfall.optimize import Constraints, OptimizationError
+
+    keywords = {*(one.name for one in dataclasses.fields(Constraints)), "level", "mean_weight", "tol", "time_limit"}
 
     try:
         yield
@@ -347,7 +352,7 @@ def _optimising() -> Iterator[None]:
         group = re.fullmatch(r"(\w+)\[(.+)\]", keyword)
         if group is not None:
             keyword, reason = group[1], f"{group[2]} {reason}"
-        raise InputError(f"{_option(keyword)} {reason}" if keyword.isidentifier() else str(error)) from error
+        raise InputError(f"{_option(keyword)} {reason}" if keyword in keywords else f"{source}: {error}") from error
 
 
 def _show(report: PortfolioReport, *, as_json: bool) -> None:
