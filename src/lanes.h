@@ -337,6 +337,7 @@ CS_INLINE unsigned lowest_bit(uint64_t bits) {
 #endif
 }
 
+/* How many bits are set. */
 CS_INLINE size_t bit_count(uint64_t bits) {
 #if defined(_MSC_VER)
     bits -= bits >> 1 & 0x5555555555555555u;
