@@ -39,6 +39,19 @@
 #define prefetch_far(p) __builtin_prefetch(p, 0, 2)
 #endif
 
+/* Ticks of a clock fine enough to tell a cache from memory, once all loads before are done; 0 where there is none. */
+CS_INLINE uint64_t ticks(void) {
+#if defined(_MSC_VER) && defined(_M_X64)
+    _mm_lfence();
+    return __rdtsc();
+#elif defined(__x86_64__)
+    __builtin_ia32_lfence();
+    return __builtin_ia32_rdtsc();
+#else
+    return 0;
+#endif
+}
+
 /* Every buffer that vd_append writes to needs this many doubles of slack behind its last element. */
 #define CS_SLACK 8
 

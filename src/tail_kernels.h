@@ -24,6 +24,7 @@
 #define CS_LONG 65536        /* longer rows wait for memory: passes fetch ahead, and a miss costs much */
 #define CS_AHEAD 3072        /* bytes fetched ahead: less than a page */
 #define CS_CACHED 262144     /* outcomes that a second-level cache holds */
+#define CS_SEGMENT 98304     /* outcomes of a far row that a pass reads forward in one go */
 #define CS_FAR 393216        /* doubles too many for a second-level cache: a pass has time while it waits for them */
 #define CS_GROUP 16384       /* of those a pass first reads a part of each group of so many */
 #define CS_PART 512          /* doubles of such a part: a page */
@@ -279,6 +280,18 @@ CS_INLINE void fetch_ahead(const void *data, int is_f32, size_t i, size_t vector
     for (size_t k = 0; k < vectors * CS_LANES * width; k += 64) prefetch(ahead + k);
 }
 
+/* Whether the end of a far row is nearer than its start: in a cache, because it was written last, or read last by the pass
+ * before this one. Passes begin with the nearer end: of eight megabytes the second-level cache may hold two. */
+static int end_is_nearer(const cs_outcomes *x) {
+    const volatile char *start = x->data, *end = start + x->n * (x->is_f32 ? 4 : 8);
+    uint64_t before = ticks(), between, after;
+    (void)start[65600], (void)start[196640], (void)start[393280];
+    between = ticks();
+    (void)end[-65600], (void)end[-196640], (void)end[-393280];
+    after = ticks();
+    return after - between < between - before;
+}
+
 /* Appends what outcomes [i, stop) have below `high` to the m kept; returns how many are kept then. They belong to a run
  * that ends at `end`; the next one begins `gap` outcomes behind it. */
 CS_INLINE size_t keep_below(const cs_outcomes *x, const void *data, int is_f32, size_t i, size_t stop, size_t end, size_t gap,
@@ -449,7 +462,7 @@ static void buffer_band(const double *x, size_t n, const cs_bracket *bracket, do
         pass_band(x, n, bracket->low, bracket->high, kept, capacity, NULL, r);
 }
 
-static void outcomes_pass(const cs_outcomes *x, const cs_bracket *bracket, double *kept, size_t capacity, cs_pass *r) {
+static void segment_pass(const cs_outcomes *x, const cs_bracket *bracket, double *kept, size_t capacity, cs_pass *r) {
     memset(r, 0, sizeof *r);
     if (bracket->keep_below) {
         if (x->is_f32)
@@ -463,6 +476,30 @@ static void outcomes_pass(const cs_outcomes *x, const cs_bracket *bracket, doubl
             pass_three_way(x, 1, bracket->low, bracket->high, kept, capacity, r);
         else
             pass_three_way(x, 0, bracket->low, bracket->high, kept, capacity, r);
+    }
+}
+
+static void outcomes_pass(const cs_outcomes *x, const cs_bracket *bracket, double *kept, size_t capacity, cs_pass *r) {
+    cs_outcomes segment = *x;
+    if (x->n <= CS_FAR || !end_is_nearer(x)) {
+        segment_pass(x, bracket, kept, capacity, r);
+        return;
+    }
+    memset(r, 0, sizeof *r);
+    for (size_t stop = x->n, start; stop > 0; stop = start) {
+        cs_pass part;
+        start = stop > CS_SEGMENT ? stop - CS_SEGMENT : 0;
+        segment.data = (const char *)x->data + start * (x->is_f32 ? 4 : 8);
+        segment.n = stop - start;
+        segment_pass(&segment, bracket, kept + r->kept, capacity - r->kept, &part);
+        cs_sum_add_sum(&r->sum, &part.sum);
+        if (part.magnitude > r->magnitude) r->magnitude = part.magnitude;
+        r->below += part.below;
+        r->at_low += part.at_low;
+        r->at_high += part.at_high;
+        r->kept += part.kept;
+        r->overflow |= part.overflow;
+        if (r->overflow) return;
     }
 }
 
@@ -644,9 +681,9 @@ static int parts_narrow(const cs_parts *parts, double share, double next_share, 
 static void pass_far(const cs_outcomes *x, size_t rank, size_t next_rank, cs_bracket *bracket, double **scratch,
                      size_t *capacity, cs_inner *inner, cs_pass *r) {
     double block[CS_PART + 2 * CS_SLACK], high = bracket->high, n = (double)x->n;
-    size_t origin = (size_t)(-(uintptr_t)x->data & 4095) / 8, groups = (x->n - origin) / CS_GROUP, from = 0, waiting = 0;
+    size_t origin = (size_t)(-(uintptr_t)x->data & 4095) / 8, groups = (x->n - origin) / CS_GROUP, waiting = 0;
     cs_parts parts;
-    int is_narrow;
+    int is_narrow, backward = end_is_nearer(x);
     memset(r, 0, sizeof *r);
     parts_read(x, origin, groups, high, *scratch, &parts);
     is_narrow = parts_narrow(&parts, (double)rank / n, (double)next_rank / n, bracket, &inner->high);
@@ -662,8 +699,10 @@ static void pass_far(const cs_outcomes *x, size_t rank, size_t next_rank, cs_bra
     } else {
         r->kept = parts.count;
     }
-    for (size_t g = 0; g <= groups; g++) {
-        size_t end = g < groups ? part_place(origin, g) : x->n, gap = g < groups ? CS_PART : 0;
+    for (size_t k = 0; k <= groups; k++) {
+        size_t g = backward ? groups - k : k, from = g ? part_place(origin, g - 1) + CS_PART : 0;
+        size_t end = g < groups ? part_place(origin, g) : x->n, gap = CS_PART;
+        if (backward) gap = (g > 1 ? part_place(origin, g - 2) + CS_PART : 0) - end;
         for (size_t i = from, stop; i < end; i = stop) {
             stop = block_end(x->data, 0, i, end, is_narrow ? CS_PART : CS_BLOCK);
             if (CS_UNLIKELY(r->overflow || *capacity - CS_ROOM - r->kept < CS_BLOCK)) {
@@ -681,7 +720,6 @@ static void pass_far(const cs_outcomes *x, size_t rank, size_t next_rank, cs_bra
                 r->kept = keep_below(x, x->data, 0, i, stop, end, gap, high, *scratch, r->kept);
             }
         }
-        from = end + gap;
     }
     if (is_narrow) buffer_band(block, waiting, bracket, *scratch, *capacity - CS_ROOM, inner, r);
 }
@@ -895,10 +933,13 @@ CS_COLD double tail_exact(const selection *s, const cs_target *t) {
     double kept[CS_EXACT_BLOCK + CS_SLACK];
     cs_bracket bracket = {-INFINITY, s->value, 1, 0};
     cs_outcomes block = s->source;
+    size_t blocks = (s->source.n + CS_EXACT_BLOCK - 1) / CS_EXACT_BLOCK;
+    int backward = s->source.n > CS_FAR && end_is_nearer(&s->source);
     cs_exact_zero(&total);
     cs_exact_zero(&count);
-    for (size_t i = 0; i < s->source.n; i += CS_EXACT_BLOCK) {
+    for (size_t k = 0; k < blocks; k++) {
         cs_pass pass;
+        size_t i = (backward ? blocks - 1 - k : k) * CS_EXACT_BLOCK;
         block.data = (const char *)s->source.data + i * (block.is_f32 ? 4 : 8);
         block.n = s->source.n - i < CS_EXACT_BLOCK ? s->source.n - i : CS_EXACT_BLOCK;
         outcomes_pass(&block, &bracket, kept, CS_EXACT_BLOCK, &pass);
