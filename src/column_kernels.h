@@ -15,7 +15,6 @@
 /* Into the second-level cache: a few lines at a time, one for some eight vectors of work, because more than memory delivers
  * meanwhile would hold up what reads the second-level cache. */
 CS_INLINE void fetch_lines(cs_rows_ahead *next, size_t lines) {
-    if (!next) return;
     for (; lines > 0 && next->rows > 0; lines--) {
         prefetch_far(next->at + next->done);
         next->done += 64;
@@ -59,14 +58,14 @@ CS_INLINE void column_minima(const cs_columns *x, int is_f32, const cs_column_pl
 
 /* The bits of words[i] tell which of the 64 outcomes from the first of row 64 / CS_COLUMNS * i on are not above their
  * columns' limits. */
-CS_INLINE void column_bits(const cs_columns *x, int is_f32, const double *limits, uint64_t *words) {
+CS_INLINE void column_bits(const cs_columns *x, int is_f32, const double *limits, uint64_t *words, cs_rows_ahead *next) {
     vd flip = flip_lanes(x->flip), limit[CS_COLUMNS / CS_LANES];
     ptrdiff_t apart = x->stride * (is_f32 ? 4 : 8);
     const char *row = (const char *)x->data;
     for (size_t c = 0; c < CS_COLUMNS; c += CS_LANES) limit[c / CS_LANES] = vd_load(limits + c);
     for (size_t t = 0; t < x->n; words++) {
         uint64_t word = 0;
-        fetch_lines(x->next, 1);
+        fetch_lines(next, 1);
         for (size_t shift = 0; shift < 64 && t < x->n; shift += CS_COLUMNS, t++, row += apart)
             for (size_t c = 0; c < CS_COLUMNS; c += CS_LANES)
                 word |= vm_bits(vd_ngt(outcomes_load(row, is_f32, c, flip), limit[c / CS_LANES])) << (shift + c);
@@ -77,7 +76,7 @@ CS_INLINE void column_bits(const cs_columns *x, int is_f32, const double *limits
 /* Moves what the bits name: kept[i, c] is the i-th such outcome of column c. Those beyond the room fall on one place, and so
  * do all after NaN. */
 CS_INLINE void column_keep(const cs_columns *x, int is_f32, const uint64_t *words, double *kept, size_t room,
-                           uint32_t *count) {
+                           uint32_t *count, cs_rows_ahead *next) {
     uint32_t places[CS_COLUMN_CHUNK * 64 + 4];
     size_t n_words = (x->n * CS_COLUMNS + 63) / 64;
     const void *data = x->data;
@@ -88,7 +87,7 @@ CS_INLINE void column_keep(const cs_columns *x, int is_f32, const uint64_t *word
         for (size_t i = first; i < stop; i++) {
             uint64_t word = words[i];
             size_t end = m + bit_count(word);
-            fetch_lines(x->next, 1);
+            fetch_lines(next, 1);
             /* Four at a time, wanted or not: a loop that ends with a word's last bit is seldom foreseen. */
             do {
                 for (size_t k = 0; k < 4; k++) {
@@ -156,7 +155,7 @@ CS_INLINE vd lanes_threshold(const double *values, size_t slots, vd a, vd b, vd 
 }
 
 /* limits[c]: a threshold for column c. */
-CS_INLINE void column_limits(const double *minima, const cs_column_plan *plan, size_t rank, cs_rows_ahead *next, double *limits) {
+CS_INLINE void column_limits(const double *minima, const cs_column_plan *plan, size_t rank, double *limits, cs_rows_ahead *next) {
     vd count = vd_set((double)plan->groups);
     for (size_t c = 0; c < CS_COLUMNS; c += CS_LANES) {
         vd most = vd_load(minima + c), least, excess;
@@ -259,7 +258,9 @@ static uint64_t kernel_tail_columns(const cs_columns *x, const cs_target *target
     double *minima = scratch, *limits, *kept, *tail;
     uint64_t *words, told = 0;
     uint32_t count[CS_COLUMNS] = {0};
+    cs_rows_ahead next = {0}; /* a copy, which stays in registers */
     if (!cs_column_plan_of(x->n, rank, &plan)) return 0;
+    if (x->next) next = *x->next;
     limits = minima + plan.slots * CS_COLUMNS;
     kept = limits + CS_COLUMNS;
     tail = kept + (plan.room + 1) * CS_COLUMNS;
@@ -267,21 +268,21 @@ static uint64_t kernel_tail_columns(const cs_columns *x, const cs_target *target
     for (size_t i = 0; i < plan.room * CS_COLUMNS; i++) kept[i] = INFINITY;
     if (x->is_f32) {
         column_minima(x, 1, &plan, minima);
-        column_limits(minima, &plan, rank, x->next, limits);
-        column_bits(x, 1, limits, words);
-        column_keep(x, 1, words, kept, plan.room, count);
+        column_limits(minima, &plan, rank, limits, &next);
+        column_bits(x, 1, limits, words, &next);
+        column_keep(x, 1, words, kept, plan.room, count, &next);
     } else {
         column_minima(x, 0, &plan, minima);
-        column_limits(minima, &plan, rank, x->next, limits);
-        column_bits(x, 0, limits, words);
-        column_keep(x, 0, words, kept, plan.room, count);
+        column_limits(minima, &plan, rank, limits, &next);
+        column_bits(x, 0, limits, words, &next);
+        column_keep(x, 0, words, kept, plan.room, count, &next);
     }
     for (size_t c = 0; c < CS_COLUMNS; c += CS_LANES) {
         uint64_t lanes = ((uint64_t)1 << CS_LANES) - 1;
-        fetch_lines(x->next, 4);
+        fetch_lines(&next, 4);
         for (size_t i = 0; i < n_targets; i++)
             lanes &= lanes_finish(kept + c, &plan, count + c, vd_load(limits + c), &targets[i], tail, out + c * n_targets + i,
-                                  n_targets, x->next);
+                                  n_targets, &next);
         told |= lanes << c;
     }
     return told;

@@ -115,3 +115,24 @@ def test_every_count_of_threads_in_the_kernel():
     for threads in (1, 2, 3, 8):
         for got, wanted in zip(tail_rows(x.T, levels, False, False, None, threads), expected, strict=True):
             assert np.array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, -2])
+@pytest.mark.parametrize("level", [0.9, [0.95], [0.99, 0.3, 0.9]])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_compiled_path_of_matrices_is_the_general_one(axis, level, dtype):
+    """A tuple of axes takes the general path."""
+    x = matrix(40, 9).astype(dtype)
+    x[3, 4] = np.nan
+    x[5, 6] = -np.inf
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    swapped = x.astype(x.dtype.newbyteorder())
+    for given in (x, np.asfortranarray(x), x[::-1, ::2], read_only, swapped, np.broadcast_to(x[3], (50, 9)), x[:1]):
+        for tail in ("lower", "upper"):
+            general = es_var(given, level, axis=(axis,), tail=tail)
+            compiled = es_var(given, level, axis=axis, tail=tail)
+            for name in ("es", "var"):
+                assert_same_bits(getattr(compiled, name), getattr(general, name), name)
+                assert_same_bits(getattr(cshortfall, name)(given, level, axis=axis, tail=tail), getattr(general, name))
+                assert getattr(compiled, name).flags.c_contiguous == getattr(general, name).flags.c_contiguous

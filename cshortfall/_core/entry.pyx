@@ -1,7 +1,7 @@
 """The functions called millions of times: es, var and es_var, straight from the arguments to the kernel.
 
-The common path is a one-dimensional contiguous array of float64 or float32, one level or a short list of them, and
-defaults. Everything else, bad arguments included, goes to the general functions of cshortfall.estimate, so that each
+The common paths are a one-dimensional contiguous array of float64 or float32 and a matrix of them with one axis to
+reduce, one level or a short list of them, and defaults. Everything else, bad arguments included, goes to the general functions of cshortfall.estimate, so that each
 check stands in one place.
 """
 
@@ -12,6 +12,9 @@ cimport numpy as cnp
 from cshortfall._core.kernels cimport CS_NAN, CS_OK
 from cshortfall._core.tail cimport ROW_LEVELS, tail_of_row
 
+from cshortfall._core.openmp import effective_threads
+from cshortfall._core.tail import tail_rows
+
 cnp.import_array()
 
 cdef enum:
@@ -19,8 +22,17 @@ cdef enum:
     HOLD_GIL_BELOW = 4096
 
 
-cdef inline bint is_common(object x, object axis, object weights, object tail, object nan_policy, object method,
-                           object out) noexcept:
+cdef inline bint is_common(object weights, object tail, object nan_policy, object method, object out) noexcept:
+    return (
+        weights is None
+        and (tail is "lower" or tail is "upper")
+        and nan_policy is "propagate"
+        and method is "historical"
+        and out is None
+    )
+
+
+cdef inline bint is_common_array(object x, object axis) noexcept:
     return (
         type(x) is cnp.ndarray
         and cnp.PyArray_NDIM(x) == 1
@@ -28,11 +40,18 @@ cdef inline bint is_common(object x, object axis, object weights, object tail, o
         and cnp.PyArray_ISCARRAY_RO(x)
         and cnp.PyArray_DIM(x, 0) > 0
         and axis is None
-        and weights is None
-        and (tail is "lower" or tail is "upper")
-        and nan_policy is "propagate"
-        and method is "historical"
-        and out is None
+    )
+
+
+cdef inline bint is_common_matrix(object x, object axis) noexcept:
+    return (
+        type(x) is cnp.ndarray
+        and cnp.PyArray_NDIM(x) == 2
+        and (cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64 or cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32)
+        and cnp.PyArray_ISBEHAVED_RO(x)
+        and cnp.PyArray_SIZE(x) > 0
+        and type(axis) is int
+        and -2 <= axis < 2
     )
 
 
@@ -82,6 +101,16 @@ cdef object in_form_of(object level, const double *values, cnp.npy_intp n):
     a = cnp.PyArray_EMPTY(1, &n, cnp.NPY_FLOAT64, 0)
     memcpy(cnp.PyArray_DATA(a), values, n * sizeof(double))
     return a
+
+
+cdef tuple tails_of_matrix(cnp.ndarray x, object axis, object level, const double *levels, cnp.npy_intp n_levels,
+                           bint upper):
+    """ES and VaR of each row or column, with a last axis for a sequence of levels."""
+    cdef cnp.ndarray wanted = cnp.PyArray_EMPTY(1, &n_levels, cnp.NPY_FLOAT64, 0)
+    memcpy(cnp.PyArray_DATA(wanted), levels, n_levels * sizeof(double))
+    threads = effective_threads(cnp.PyArray_SIZE(x))
+    es, var, _, _ = tail_rows(x.T if axis == 0 or axis == -2 else x, wanted, upper, False, None, threads)
+    return (es[:, 0], var[:, 0]) if type(level) is float else (es, var)
 
 
 def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="propagate", method="historical", out=None):
@@ -191,11 +220,13 @@ def es(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pro
     cdef double es[ROW_LEVELS]
     cdef double var[ROW_LEVELS]
     cdef Py_ssize_t n_levels
-    if is_common(x, axis, weights, tail, nan_policy, method, out):
+    if is_common(weights, tail, nan_policy, method, out):
         n_levels = common_levels(level, levels)
-        if n_levels > 0:
+        if n_levels > 0 and is_common_array(x, axis):
             tail_of_array(x, levels, n_levels, tail is "upper", es, var)
             return in_form_of(level, es, n_levels)
+        if n_levels > 0 and is_common_matrix(x, axis):
+            return tails_of_matrix(x, axis, level, levels, n_levels, tail is "upper")[0]
     from cshortfall.estimate import _es
 
     return _es(x, level, axis, weights, tail, nan_policy, method, out)
@@ -261,11 +292,13 @@ def var(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy="pr
     cdef double es[ROW_LEVELS]
     cdef double var[ROW_LEVELS]
     cdef Py_ssize_t n_levels
-    if quantile_method is "inverted_cdf" and is_common(x, axis, weights, tail, nan_policy, method, out):
+    if quantile_method is "inverted_cdf" and is_common(weights, tail, nan_policy, method, out):
         n_levels = common_levels(level, levels)
-        if n_levels > 0:
+        if n_levels > 0 and is_common_array(x, axis):
             tail_of_array(x, levels, n_levels, tail is "upper", es, var)
             return in_form_of(level, var, n_levels)
+        if n_levels > 0 and is_common_matrix(x, axis):
+            return tails_of_matrix(x, axis, level, levels, n_levels, tail is "upper")[1]
     from cshortfall.estimate import _var
 
     return _var(x, level, axis, weights, tail, nan_policy, method, quantile_method, out)
@@ -321,13 +354,17 @@ def es_var(x, level=0.975, *, axis=None, weights=None, tail="lower", nan_policy=
     cdef double es[ROW_LEVELS]
     cdef double var[ROW_LEVELS]
     cdef Py_ssize_t n_levels
-    if is_common(x, axis, weights, tail, nan_policy, method, out):
+    if is_common(weights, tail, nan_policy, method, out):
         n_levels = common_levels(level, levels)
-        if n_levels > 0:
+        if n_levels > 0 and is_common_array(x, axis):
             from cshortfall.estimate import ESVaR
 
             tail_of_array(x, levels, n_levels, tail is "upper", es, var)
             return ESVaR(in_form_of(level, es, n_levels), in_form_of(level, var, n_levels))
+        if n_levels > 0 and is_common_matrix(x, axis):
+            from cshortfall.estimate import ESVaR
+
+            return ESVaR._make(tails_of_matrix(x, axis, level, levels, n_levels, tail is "upper"))
     from cshortfall.estimate import _es_var
 
     return _es_var(x, level, axis, weights, tail, nan_policy, method, out)
