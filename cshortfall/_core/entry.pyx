@@ -1,8 +1,8 @@
 """The functions called millions of times: es, var and es_var, straight from the arguments to the kernel.
 
 The common paths are a one-dimensional contiguous array of float64 or float32 and a matrix of them with one axis to
-reduce, one level or a short list of them, and defaults. Everything else, bad arguments included, goes to the general functions of cshortfall.estimate, so that each
-check stands in one place.
+reduce, one level or a short list of them, and defaults. Everything else, bad arguments included, goes to the general
+functions of cshortfall.estimate, so that each check stands in one place.
 """
 
 from libc.string cimport memcpy
