@@ -84,6 +84,7 @@ CS_INLINE void lists_move(stretch_lists *s, size_t tiles, size_t tile, int take,
     for (size_t k = 0; k < CS_LANES; k++) {
         if (put) in[k] = entering[k];
         if (take) back[k] = vd_load(pushed + k * CS_LANES);
+        value[k] = vd_set(-INFINITY);
     }
     for (size_t t = 0; t < tiles; t++) {
         vd *ahead = s->ahead + (tiles - 1 - t) * tile, *behind = s->behind + t * tile;
@@ -114,7 +115,7 @@ CS_INLINE void lists_move(stretch_lists *s, size_t tiles, size_t tile, int take,
                 else
                     even = vd_max(even, vd_min(a[i], b[tile - 1 - i]));
             even = vd_max(even, odd);
-            value[k] = t == 0 ? even : vd_max(value[k], even);
+            value[k] = tiles == 1 ? even : vd_max(value[k], even);
         }
         for (size_t i = 0; i < tile; i++) {
             if (take) ahead[i] = a[i];
