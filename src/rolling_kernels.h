@@ -137,7 +137,6 @@ CS_INLINE double outcome_in(const cs_outcomes *x, int is_f32, size_t i) {
  * or leaves; in stretches, whatever the order. Rough ones: they choose between ways to the same results. */
 #define CS_STEP_OF_CANDIDATES 20.0
 #define CS_WORK_MOST (4.0 * CS_WINDOW_STRIDE) /* steps with something to do, before it is too much */
-#define CS_RUN_SHARE 4 /* as many steps of a run cost as much as one by itself */
 #define CS_SIEVE_WAIT 64 /* turns of all lanes at which the wait for another sieve grows no more */
 
 static double rolling_cost(const cs_candidates *c) {
@@ -189,7 +188,7 @@ static uint64_t rolling_runs(rolling *r, size_t j, uint64_t *later, size_t *work
         run = rolling_run(c, r->x, r->start + k, r->stop + k, j + k, CS_WINDOW_STRIDE - k);
         if (run >= CS_RUN_LEAST) r->wait = 0;
         if (run == 0) rolling_wait(r, j + k);
-        *worked += run / CS_RUN_SHARE;
+        *worked += run;
         for (size_t i = 0; i < c->n_levels; i++)
             if (c->levels[i].pending.count == CS_WINDOW_STRIDE) rolling_flush(r, i, j + k + run);
         *later = k + run < CS_WINDOW_STRIDE ? *later >> (k + run) << (k + run) : 0;

@@ -1,6 +1,7 @@
 /* Windows whose tails are a few outcomes, whatever their order: every lane of a vector moves a window over a stretch of its
  * own, in step with the other lanes, by operations that are the same at each step. Nothing is searched, and nothing branches
- * but that lists which a group of steps leaves as they are, as outcomes that rise or fall do, are passed over.
+ * but for outcomes that rise or fall: lists which a group of steps leaves as they are are passed over, and those of which it
+ * takes or grows the worst end in order are shifted as a whole.
  *
  * The windows of a lane all hold the place where its stretch of leaving outcomes ends. What lies ahead of it only leaves,
  * what lies behind it only enters. Of either part the worst outcomes are kept, sorted, as many as the rank. That of
@@ -46,6 +47,9 @@ static void stretches_store(const stretches *s, const double *step, double *out)
     for (size_t i = 0; i < CS_LANES; i++) vd_store(out + s->first[i], lane[i]);
 }
 
+/* What CS_LANES outcomes did to a list. */
+enum { LIST_AS_IT_WAS, LIST_GROWN_IN_ORDER, LIST_GROWN };
+
 /* The worst outcomes of both parts of a window, each lane sorted. The lists are of one length, `tiles` times `tile`; of
  * CS_LANES steps all are made in a tile, in registers, before those of the next. */
 #define CS_STRETCH_TILE 8
@@ -73,6 +77,25 @@ CS_INLINE void list_grow(vd *list, size_t tiles, size_t tile, vd *x) {
         }
         for (size_t i = 0; i < tile; i++) list[i] = a[i];
     }
+}
+
+/* list_grow at once, where each lane of x rises to below the whole list, or has nothing that belongs before its last: 0 if
+ * one does neither. The list is no shorter than CS_LANES. */
+static int list_grow_in_order(vd *list, size_t length, vd *x) {
+    vd last = list[length - 1], least = x[0], pushed[CS_LANES];
+    vm shifts = vd_lt(x[0], last), mixed = vd_le(list[0], x[CS_LANES - 1]);
+    for (size_t k = 1; k < CS_LANES; k++) {
+        least = vd_min(least, x[k]);
+        mixed = vm_or(mixed, vd_lt(x[k], x[k - 1]));
+    }
+    if (vm_any(vm_andnot(vd_le(last, least), mixed))) return 0;
+    for (size_t k = 0; k < CS_LANES; k++) pushed[k] = vd_where(shifts, list[length - CS_LANES + k], x[k]);
+    for (size_t i = length; i-- > CS_LANES;) list[i] = vd_where(shifts, list[i - CS_LANES], list[i]);
+    for (size_t k = 0; k < CS_LANES; k++) {
+        list[k] = vd_where(shifts, x[k], list[k]);
+        x[k] = pushed[k];
+    }
+    return 1;
 }
 
 /* CS_LANES steps: what leaves is taken out for what had given way to it, what enters is put in, unless either list stays as
@@ -122,6 +145,40 @@ CS_INLINE void lists_move(stretch_lists *s, size_t tiles, size_t tile, int take,
             if (put) behind[i] = b[i];
         }
     }
+}
+
+/* The outcome behind a list that `pushed` gave way to, and those behind it. */
+CS_INLINE vd list_at(const vd *list, size_t length, const double *pushed, size_t i) {
+    return i < length ? list[i] : vd_load(pushed + (i - length) * CS_LANES);
+}
+
+/* lists_move where what leaves had grown its list in order, what enters does, and each lane has all outcomes up to the rank
+ * in one list. 0 if that is not so: nothing is changed then. The rank is no less than CS_LANES. */
+static int lists_move_in_order(stretch_lists *s, size_t length, size_t rank, int take, int put, const double *leaving,
+                               const double *pushed, const vd *entering, vd *value) {
+    vd *ahead = s->ahead, *behind = s->behind + (length - rank), last = behind[rank - 1], least = behind[0];
+    vd left[CS_LANES], in[CS_LANES]; /* the outcome of the rank if it is ahead; what enters, the last first */
+    vm taken = take ? vd_lt(vd_load(leaving), vd_load(pushed)) : vm_none(), entered = vm_none(), is_ahead;
+    for (size_t k = 0; k < CS_LANES; k++) {
+        left[k] = ahead[rank - 1];
+        if (take) left[k] = vd_where(taken, list_at(ahead, length, pushed, rank + k), left[k]);
+        if (put) in[k] = entering[CS_LANES - 1 - k];
+    }
+    if (put) {
+        entered = vd_lt(in[0], last);
+        least = vd_min(least, in[0]);
+    }
+    is_ahead = vd_le(left[CS_LANES - 1], least);
+    if (vm_any(vm_andnot(is_ahead, vd_lt(ahead[0], last)))) return 0;
+    if (put && !list_grow_in_order(behind, rank, in)) return 0;
+    for (size_t k = 0; k < CS_LANES; k++) {
+        vd right = behind[rank - 1];
+        if (put && k + 1 < CS_LANES) right = vd_where(entered, in[CS_LANES - 2 - k], right);
+        value[k] = vd_where(is_ahead, left[k], right);
+    }
+    for (size_t i = 0; take && i < length; i++)
+        ahead[i] = vd_where(taken, list_at(ahead, length, pushed, i + CS_LANES), ahead[i]);
+    return 1;
 }
 
 typedef struct {
@@ -216,9 +273,13 @@ CS_INLINE int stretches_level(const stretches *s, const stretch_course *course, 
         double *left = leaving + (i - CS_LANES) * CS_LANES, *off = pushed + (i - CS_LANES) * CS_LANES;
         stretches_load(s, x, course->leaving + i - CS_LANES, flip, some);
         for (size_t k = 0; k < CS_LANES; k++) vd_store(left + k * CS_LANES, some[k]);
-        grown[i / CS_LANES - 1] = (unsigned char)list_takes(lists.ahead, length, some);
-        if (!grown[i / CS_LANES - 1]) continue;
-        list_grow(lists.ahead, tiles, tile, some);
+        grown[i / CS_LANES - 1] = LIST_AS_IT_WAS;
+        if (!list_takes(lists.ahead, length, some)) continue;
+        grown[i / CS_LANES - 1] = LIST_GROWN_IN_ORDER;
+        if (tiles == 1 || !list_grow_in_order(lists.ahead, length, some)) {
+            grown[i / CS_LANES - 1] = LIST_GROWN;
+            list_grow(lists.ahead, tiles, tile, some);
+        }
         for (size_t k = 0; k < CS_LANES; k++) vd_store(off + k * CS_LANES, some[k]);
     }
     for (size_t i = 0; i < course->n_staying; i += CS_LANES) {
@@ -235,17 +296,19 @@ CS_INLINE int stretches_level(const stretches *s, const stretch_course *course, 
     for (size_t i = 0; i < steps; i += CS_LANES) {
         const double *left = leaving + i * CS_LANES, *off = pushed + i * CS_LANES;
         vd highest = value;
-        int take = grown[i / CS_LANES];
+        int take = grown[i / CS_LANES], put;
         stretches_load(s, x, course->entering + i, flip, some);
-        if (list_takes(lists.behind, length, some)) {
-            if (take)
+        put = list_takes(lists.behind, length, some);
+        if (!take && !put) {
+            for (size_t k = 0; k < CS_LANES; k++) values[k] = value;
+        } else if (take == LIST_GROWN || tiles == 1 ||
+                   !lists_move_in_order(&lists, length, rank, take, put, left, off, some, values)) {
+            if (!put)
+                lists_move(&lists, tiles, tile, 1, 0, left, off, some, values);
+            else if (take)
                 lists_move(&lists, tiles, tile, 1, 1, left, off, some, values);
             else
                 lists_move(&lists, tiles, tile, 0, 1, left, off, some, values);
-        } else if (take) {
-            lists_move(&lists, tiles, tile, 1, 0, left, off, some, values);
-        } else {
-            for (size_t k = 0; k < CS_LANES; k++) values[k] = value;
         }
         for (size_t k = 0; k < CS_LANES; k++) {
             split_sums_take(&sums, vd_min(vd_load(left + k * CS_LANES), value));

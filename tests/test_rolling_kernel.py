@@ -148,6 +148,23 @@ def test_tails_of_any_rank(rank):
     assert_selected(results, values, textbook.rolling_bounds(3000, 400), [level], 23)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("rank", [7, 9, 12, 16, 25, 64])
+def test_stretches_that_rise_and_fall_in_turn(rank, dtype):
+    """Some lanes rise while others fall, from any place on; some outcomes do neither, or equal the one before."""
+    n = 14_000
+    turns = np.sort(datasets.random_words(30, rank) % np.uint64(n))
+    slope = np.where(np.searchsorted(turns, np.arange(n)) % 2 == 0, 1.0, -1.0)
+    slope[::1009] = 0.0
+    values = np.cumsum(slope)
+    values[::613] += 40.5
+    for window in (300, 1000):
+        levels = [1 - (rank - 0.5) / window]
+        for series in (values, np.where(np.arange(n) % 4096 < 2048, values, -values)):
+            results = rolling(series.astype(dtype), window, levels)
+            assert_selected(results, series, textbook.rolling_bounds(n, window), levels, 11)
+
+
 CHANGES = {
     "nothing": lambda part: part,
     "louder": lambda part: 5 * part,
