@@ -24,6 +24,7 @@
 #define CS_LONG 65536        /* longer rows wait for memory: passes fetch ahead, and a miss costs much */
 #define CS_AHEAD 3072        /* bytes fetched ahead: less than a page */
 #define CS_CACHED 262144     /* outcomes that a second-level cache holds */
+#define CS_NEAR 1000         /* ticks for a few loads from a cache, and no disk */
 #define CS_SEGMENT 98304     /* outcomes of a far row that a pass reads forward in one go */
 #define CS_FAR 393216        /* doubles too many for a second-level cache: a pass has time while it waits for them */
 #define CS_GROUP 16384       /* of those a pass first reads a part of each group of so many */
@@ -281,7 +282,8 @@ CS_INLINE void fetch_ahead(const void *data, int is_f32, size_t i, size_t vector
 }
 
 /* Whether the end of a far row is nearer than its start: in a cache, because it was written last, or read last by the pass
- * before this one. Passes begin with the nearer end: of eight megabytes the second-level cache may hold two. */
+ * before this one. Passes begin with the nearer end: of eight megabytes the second-level cache may hold two. What takes long
+ * from either end may lie on a disk, which is read forward. */
 static int end_is_nearer(const cs_outcomes *x) {
     const volatile char *start = x->data, *end = start + x->n * (x->is_f32 ? 4 : 8);
     uint64_t before = ticks(), between, after;
@@ -289,7 +291,7 @@ static int end_is_nearer(const cs_outcomes *x) {
     between = ticks();
     (void)end[-65600], (void)end[-196640], (void)end[-393280];
     after = ticks();
-    return after - between < between - before;
+    return after - between < between - before && after - between < CS_NEAR;
 }
 
 /* Appends what outcomes [i, stop) have below `high` to the m kept; returns how many are kept then. They belong to a run
