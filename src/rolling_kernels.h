@@ -203,7 +203,7 @@ CS_INLINE size_t rolling_slide(rolling *r, int is_f32, size_t n_levels, int runs
     const cs_outcomes *x = r->x;
     cs_candidates *c = r->candidates;
     vd flip = flip_lanes(x->flip);
-    double most = CS_WORK_MOST, left = r->left;
+    double left = r->left, most = left > CS_WORK_MOST ? left : CS_WORK_MOST;
     double share = rolling_cost_of_stretches(c) / CS_STEP_OF_CANDIDATES;
     for (size_t i = 0; i < c->n_levels; i++) c->levels[i].pending.filled = j;
     while (j + CS_WINDOW_STRIDE + CS_LANES <= end && left >= 0.0) {
@@ -351,7 +351,7 @@ static size_t rolling_move_on(rolling *r, size_t j, size_t end) {
     const cs_candidates *c = r->candidates;
     size_t window = r->stop - r->start, most = stretches_most(window), first, again;
     double cost = rolling_cost_of_stretches(c), sieve_cost = rolling_cost_of_sieve(c);
-    int cheaper = cost < rolling_cost(c), sieved = sieve_cost < cost && sieve_cost < rolling_cost(c);
+    int refused = 0, cheaper = cost < rolling_cost(c), sieved = sieve_cost < cost && sieve_cost < rolling_cost(c);
     if (c->present == window && cost < INFINITY && (cheaper || r->overworked || (sieved && j >= r->sieve_at))) {
         size_t next, stop = end;
         if (!cheaper && r->overworked) {
@@ -359,13 +359,14 @@ static size_t rolling_move_on(rolling *r, size_t j, size_t end) {
             if (end - j > r->turn) stop = j + r->turn;
         }
         next = rolling_stretches(r, j, stop, sieved, cheaper || r->overworked);
+        refused = cheaper || r->overworked;
         r->overworked = 0;
         if (next > j) return next;
     }
-    /* Then another try. */
-    again = !cheaper && r->sieve_at > j + most ? r->sieve_at : j + most;
-    if ((cheaper || sieved) && again < end) end = again;
-    r->left = CS_WORK_MOST;
+    /* Then another try. Until then no work is too much where stretches were of no use. */
+    again = !cheaper && !refused && r->sieve_at > j + most ? r->sieve_at : j + most;
+    if ((cheaper || sieved || refused) && again < end) end = again;
+    r->left = refused ? INFINITY : CS_WORK_MOST;
     for (first = j;;) {
         int runs = r->runs;
         if (runs)
