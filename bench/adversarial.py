@@ -254,7 +254,7 @@ def block_heads(n):
 
 
 def _sampled_positions(n):
-    """Where cshortfall itself looks, as `outcomes_sample` in src/tail_kernels.h draws it.
+    """Where cshortfall itself looks, as `outcomes_sample` in src/brackets.h draws it.
 
     Runs of eight neighbours, one in each of as many strata as there are runs: all numbers of runs, all four attempts.
     """

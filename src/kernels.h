@@ -45,7 +45,7 @@ typedef struct {
     double hi, lo, err;
 } cs_sum;
 
-/* How a first pass over many outcomes is made, see tail_kernels.h; parts of one pass may run in parallel. */
+/* How a first pass over many outcomes is made, see passes.h; parts of one pass may run in parallel. */
 typedef struct {
     double low, high;
     int keep_below; /* 1: keep all below high; 0: count and sum below low, keep what lies between */
