@@ -225,23 +225,20 @@ CS_COLD int tail_tie(const selection *s, const cs_target *t, double *ratio) {
 }
 
 CS_COLD double tail_exact(const selection *s, const cs_target *t) {
+    const cs_outcomes *x = &s->source;
     cs_exact total, count;
-    size_t below = 0;
+    size_t below = 0, blocks = (x->n + CS_EXACT_BLOCK - 1) / CS_EXACT_BLOCK;
     double kept[CS_EXACT_BLOCK + CS_SLACK];
-    cs_bracket bracket = {-INFINITY, s->value, 1, 0};
-    cs_outcomes block = s->source;
-    size_t blocks = (s->source.n + CS_EXACT_BLOCK - 1) / CS_EXACT_BLOCK;
-    int backward = s->source.n > CS_FAR && end_is_nearer(&s->source);
+    int backward = x->n > CS_FAR && end_is_nearer(x);
     cs_exact_zero(&total);
     cs_exact_zero(&count);
     for (size_t k = 0; k < blocks; k++) {
-        cs_pass pass;
-        size_t i = (backward ? blocks - 1 - k : k) * CS_EXACT_BLOCK;
-        block.data = (const char *)s->source.data + i * (block.is_f32 ? 4 : 8);
-        block.n = s->source.n - i < CS_EXACT_BLOCK ? s->source.n - i : CS_EXACT_BLOCK;
-        outcomes_pass(&block, &bracket, kept, CS_EXACT_BLOCK, &pass);
-        for (size_t k = 0; k < pass.kept; k++) cs_exact_add(&total, kept[k]);
-        below += pass.kept;
+        size_t i = (backward ? blocks - 1 - k : k) * CS_EXACT_BLOCK, m;
+        size_t stop = x->n - i < CS_EXACT_BLOCK ? x->n : i + CS_EXACT_BLOCK;
+        m = x->is_f32 ? keep_below(x, x->data, 1, i, stop, x->n, 0, s->value, kept, 0)
+                      : keep_below(x, x->data, 0, i, stop, x->n, 0, s->value, kept, 0);
+        for (size_t j = 0; j < m; j++) cs_exact_add(&total, kept[j]);
+        below += m;
     }
     cs_exact_add_product(&total, t->c0 - (double)below, s->value);
     cs_exact_add_product(&total, t->c1, s->value);
