@@ -266,17 +266,18 @@ static uint64_t kernel_tail_columns(const cs_columns *x, const cs_target *target
     tail = kept + (plan.room + 1) * CS_COLUMNS;
     words = (uint64_t *)(tail + plan.room + CS_SLACK);
     for (size_t i = 0; i < plan.room * CS_COLUMNS; i++) kept[i] = INFINITY;
-    if (x->is_f32) {
-        column_minima(x, 1, &plan, minima);
-        column_limits(minima, &plan, rank, limits, &next);
-        column_bits(x, 1, limits, words, &next);
-        column_keep(x, 1, words, kept, plan.room, count, &next);
-    } else {
-        column_minima(x, 0, &plan, minima);
-        column_limits(minima, &plan, rank, limits, &next);
-        column_bits(x, 0, limits, words, &next);
-        column_keep(x, 0, words, kept, plan.room, count, &next);
-    }
+#define COLLECT(is_f32)                                                      \
+    do {                                                                     \
+        column_minima(x, is_f32, &plan, minima);                             \
+        column_limits(minima, &plan, rank, limits, &next);                   \
+        column_bits(x, is_f32, limits, words, &next);                        \
+        column_keep(x, is_f32, words, kept, plan.room, count, &next);        \
+    } while (0)
+    if (x->is_f32)
+        COLLECT(1);
+    else
+        COLLECT(0);
+#undef COLLECT
     for (size_t c = 0; c < CS_COLUMNS; c += CS_LANES) {
         uint64_t lanes = ((uint64_t)1 << CS_LANES) - 1;
         fetch_lines(&next, 4);

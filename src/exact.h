@@ -70,6 +70,17 @@ CS_INLINE void cs_sum_add_sum(cs_sum *s, const cs_sum *t) {
     s->err += t->err;
 }
 
+/* What another part of a pass found; its kept outcomes lie behind these. */
+CS_INLINE void cs_pass_add(cs_pass *total, const cs_pass *part) {
+    cs_sum_add_sum(&total->sum, &part->sum);
+    if (part->magnitude > total->magnitude) total->magnitude = part->magnitude;
+    total->below += part->below;
+    total->at_low += part->at_low;
+    total->at_high += part->at_high;
+    total->kept += part->kept;
+    total->overflow |= part->overflow;
+}
+
 /* += a*b, with a bound for what underflow loses. */
 CS_INLINE void cs_sum_add_product(cs_sum *s, double a, double b) {
     double e, p = cs_two_product(a, b, &e);

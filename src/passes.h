@@ -11,8 +11,6 @@
 #define CS_SEGMENT 98304     /* outcomes of a far row that a pass reads forward in one go */
 #define CS_FAR 393216        /* doubles too many for a second-level cache: a pass has time while it waits for them */
 
-/* ---- one pass over outcomes ------------------------------------------------------------------------------------- */
-
 /* Outcomes in front of a cache line's border: loads across borders cost twice. */
 CS_INLINE size_t before_line(const void *data, int is_f32) { return (size_t)(-(uintptr_t)data & 63) / (is_f32 ? 4 : 8); }
 
@@ -247,13 +245,7 @@ static void outcomes_pass(const cs_outcomes *x, const cs_bracket *bracket, doubl
         segment.data = (const char *)x->data + start * (x->is_f32 ? 4 : 8);
         segment.n = stop - start;
         segment_pass(&segment, bracket, kept + r->kept, capacity - r->kept, &part);
-        cs_sum_add_sum(&r->sum, &part.sum);
-        if (part.magnitude > r->magnitude) r->magnitude = part.magnitude;
-        r->below += part.below;
-        r->at_low += part.at_low;
-        r->at_high += part.at_high;
-        r->kept += part.kept;
-        r->overflow |= part.overflow;
+        cs_pass_add(r, &part);
         if (r->overflow) return;
     }
 }

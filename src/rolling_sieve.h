@@ -86,7 +86,6 @@ static int sieve_begin(const sieve *f, double threshold, size_t terms, cs_rollin
     const double *lanes[3] = {f->leaving, f->entering, f->staying};
     vd limit = vd_set(threshold), zero = vd_set(0.0), infinity = vd_set(INFINITY), least = infinity, most = zero;
     vm missing = vm_none();
-    double smallest, largest;
     for (size_t part = 0; part < 3; part++)
         for (size_t i = 0; i < CS_LANES; i++)
             for (size_t k = 0; k < (part < 2 ? f->steps : f->n_staying); k += CS_LANES) {
@@ -95,10 +94,7 @@ static int sieve_begin(const sieve *f, double threshold, size_t terms, cs_rollin
                 most = vd_max(most, size);
                 least = vd_min(least, vd_where(vd_eq(size, zero), infinity, size));
             }
-    smallest = vd_reduce_min(least);
-    largest = vd_reduce_max(most);
-    rolling_sum_begin(sum, largest, terms);
-    return !sum->wide && smallest >= sum->least && !vm_any(missing);
+    return stretches_sum_begin(least, most, missing, terms, sum);
 }
 
 /* The results of all steps from those of the steps made. */

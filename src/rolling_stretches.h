@@ -348,25 +348,24 @@ static int stretches_results(const stretches *s, const stretch_course *course, c
     }
 }
 
+/* Begins exact sums of `terms` outcomes of these least and largest sizes in lanes; 0 if one is missing or they differ too
+ * much. */
+static int stretches_sum_begin(vd least, vd most, vm missing, size_t terms, cs_rolling_sum *sum) {
+    if (vm_any(missing)) return 0;
+    rolling_sum_begin(sum, vd_reduce_max(most), terms);
+    return !sum->wide && vd_reduce_min(least) >= sum->least;
+}
+
 /* Begins exact sums of `terms` of the outcomes [from, to), at least CS_LANES; 0 if one is missing or they differ too much
  * in size. */
 static int stretches_begin(const cs_outcomes *x, size_t from, size_t to, size_t terms, cs_rolling_sum *sum) {
     vd flip = flip_lanes(x->flip), zero = vd_set(0.0), infinity = vd_set(INFINITY), least = infinity, most = zero;
     vm missing = vm_none();
-    double smallest[CS_LANES], largest[CS_LANES];
     for (size_t i = from; i < to; i += CS_LANES) {
         vd v = vd_abs(outcomes_load(x->data, x->is_f32, i + CS_LANES < to ? i : to - CS_LANES, flip));
         missing = vm_or(missing, vd_unordered(v, v));
         most = vd_max(most, v);
         least = vd_min(least, vd_where(vd_eq(v, zero), infinity, v));
     }
-    if (vm_any(missing)) return 0;
-    vd_store(smallest, least);
-    vd_store(largest, most);
-    for (size_t i = 1; i < CS_LANES; i++) {
-        if (smallest[i] < smallest[0]) smallest[0] = smallest[i];
-        if (largest[i] > largest[0]) largest[0] = largest[i];
-    }
-    rolling_sum_begin(sum, largest[0], terms);
-    return !sum->wide && smallest[0] >= sum->least;
+    return stretches_sum_begin(least, most, missing, terms, sum);
 }

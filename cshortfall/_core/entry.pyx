@@ -32,11 +32,16 @@ cdef inline bint is_common(object weights, object tail, object nan_policy, objec
     )
 
 
+cdef inline bint has_floats(object x) noexcept:
+    return type(x) is cnp.ndarray and (
+        cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64 or cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32
+    )
+
+
 cdef inline bint is_common_array(object x, object axis) noexcept:
     return (
-        type(x) is cnp.ndarray
+        has_floats(x)
         and cnp.PyArray_NDIM(x) == 1
-        and (cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64 or cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32)
         and cnp.PyArray_ISCARRAY_RO(x)
         and cnp.PyArray_DIM(x, 0) > 0
         and axis is None
@@ -45,9 +50,8 @@ cdef inline bint is_common_array(object x, object axis) noexcept:
 
 cdef inline bint is_common_matrix(object x, object axis) noexcept:
     return (
-        type(x) is cnp.ndarray
+        has_floats(x)
         and cnp.PyArray_NDIM(x) == 2
-        and (cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT64 or cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32)
         and cnp.PyArray_ISBEHAVED_RO(x)
         and cnp.PyArray_SIZE(x) > 0
         and type(axis) is int

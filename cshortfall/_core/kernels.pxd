@@ -166,4 +166,4 @@ cdef extern from "target.h" nogil:
     size_t cs_target_next(const cs_target *targets, size_t n_targets, size_t last)
 
 cdef extern from "exact.h" nogil:
-    void cs_sum_add_sum(cs_sum *s, const cs_sum *t)
+    void cs_pass_add(cs_pass *total, const cs_pass *part)

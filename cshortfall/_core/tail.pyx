@@ -32,8 +32,8 @@ from cshortfall._core.kernels cimport (
     cs_kernels,
     cs_outcomes,
     cs_pass,
+    cs_pass_add,
     cs_rows_ahead,
-    cs_sum_add_sum,
     cs_tail,
     cs_target,
     cs_target_next,
@@ -173,12 +173,7 @@ cdef int merge_parts(cs_pass *parts, size_t n_parts, double *kept, size_t part_r
             return 0
     for i in range(1, n_parts):
         memmove(kept + merged.kept, kept + i * part_room, parts[i].kept * sizeof(double))
-        cs_sum_add_sum(&merged.sum, &parts[i].sum)
-        merged.magnitude = max(merged.magnitude, parts[i].magnitude)
-        merged.below += parts[i].below
-        merged.at_low += parts[i].at_low
-        merged.at_high += parts[i].at_high
-        merged.kept += parts[i].kept
+        cs_pass_add(merged, &parts[i])
     return 1
 
 
